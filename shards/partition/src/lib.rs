@@ -1,0 +1,11 @@
+//! One replica of one partition: a Raft group and a log joined.
+//! Owns: the write path and the read path, producer sequences and open transactions, waiting tickets, high watermark,
+//! last stable offset, leader-epoch checks.
+//! Invariants: no acknowledgement and no vote leaves before what it promises is durable; a ticket is answered exactly
+//! once, also on loss of leadership; consumers never see past the commit.
+//! Does not know: connections, API versions, other partitions, or who asks.
+//! Read first: `ask.rs`, then `write.rs`.
+
+mod ask;
+
+pub use ask::*;
