@@ -6,11 +6,13 @@
 
 mod ids;
 pub mod limits;
+mod position;
 mod ticket;
 mod time;
 mod topic;
 
 pub use ids::*;
+pub use position::*;
 pub use ticket::*;
 pub use time::*;
 pub use topic::*;
