@@ -1,1 +1,17 @@
-//! controller
+//! The cluster's coordinator: which brokers, topics, placements, settings and producer ids there are.
+//! Owns: one deterministic state machine, the format of its records, the table of configs, and the `Image`.
+//! Invariants: `decide` changes nothing, `replay` decides nothing; replica numbers and topic ids are never reused; a
+//! replica is removed only by an explicit removal, never by absence (trap 35).
+//! Does not know: which partition stores its records, who replicates them, who leads a partition, the Kafka wire.
+//! Read first: `ask.rs`, then `image.rs`, `controller.rs`, `decide_topics.rs`.
+
+mod ask;
+mod broker_config;
+mod config_kind;
+mod image;
+mod removed;
+
+pub use ask::*;
+pub use broker_config::{BrokerConfig, ConfigError};
+pub use config_kind::{Kind, Source};
+pub use image::*;
