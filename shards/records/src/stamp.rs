@@ -1,0 +1,31 @@
+//! The fields that a broker rewrites, in place, in its own copy of a batch.
+//!
+//! The batch has been validated: a slice shorter than a header is our own bug.
+
+use heddle_model::{Offset, Term};
+
+use crate::HEADER_BYTES;
+use crate::header::{APPEND_TIME_BIT, ATTRIBUTES_AT, BASE_OFFSET_AT, CRC_AT, LEADER_EPOCH_AT, MAX_TIMESTAMP_AT};
+
+/// Gives the batch its place in the log. The CRC does not cover it.
+pub fn set_base_offset(batch: &mut [u8], offset: Offset) {
+    assert!(batch.len() >= HEADER_BYTES, "only whole batches are stamped");
+    batch[BASE_OFFSET_AT..][..8].copy_from_slice(&offset.0.to_be_bytes());
+}
+
+/// Stamps the leader's term as Kafka's partition leader epoch. The CRC does not cover it.
+pub fn set_leader_epoch(batch: &mut [u8], term: Term) {
+    assert!(batch.len() >= HEADER_BYTES, "only whole batches are stamped");
+    batch[LEADER_EPOCH_AT..][..4].copy_from_slice(&term.0.to_be_bytes());
+}
+
+/// Makes the batch one of `LogAppendTime`: `ms` since 1970 becomes the time of all its records. Takes exactly one
+/// batch and recomputes its CRC.
+pub fn set_append_time(batch: &mut [u8], ms: i64) {
+    assert!(batch.len() >= HEADER_BYTES, "only whole batches are stamped");
+    let attributes = i16::from_be_bytes([batch[ATTRIBUTES_AT], batch[ATTRIBUTES_AT + 1]]) | APPEND_TIME_BIT;
+    batch[ATTRIBUTES_AT..][..2].copy_from_slice(&attributes.to_be_bytes());
+    batch[MAX_TIMESTAMP_AT..][..8].copy_from_slice(&ms.to_be_bytes());
+    let crc = crc32c::crc32c(&batch[ATTRIBUTES_AT..]);
+    batch[CRC_AT..ATTRIBUTES_AT].copy_from_slice(&crc.to_be_bytes());
+}
