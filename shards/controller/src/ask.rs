@@ -13,14 +13,30 @@ use crate::image::Broker;
 pub enum Ask {
     /// The first thing a starting broker says: register, or refresh what is known of it. The first broker of all
     /// gives the cluster its id.
-    Boot { cluster_id_if_new: String, broker: Broker },
-    CreateTopics { topics: Vec<NewTopic>, validate_only: bool },
-    DeleteTopics { topics: Vec<TopicRef> },
-    CreatePartitions { topics: Vec<MorePartitions>, validate_only: bool },
+    Boot {
+        cluster_id_if_new: String,
+        broker: Broker,
+    },
+    CreateTopics {
+        topics: Vec<NewTopic>,
+        validate_only: bool,
+    },
+    DeleteTopics {
+        topics: Vec<TopicRef>,
+    },
+    CreatePartitions {
+        topics: Vec<MorePartitions>,
+        validate_only: bool,
+    },
     /// AlterConfigs and IncrementalAlterConfigs, topics and brokers alike.
-    AlterConfigs { resources: Vec<ConfigChange>, validate_only: bool },
+    AlterConfigs {
+        resources: Vec<ConfigChange>,
+        validate_only: bool,
+    },
     /// A block of `count` producer ids that nobody else ever gets.
-    ProducerIds { count: u32 },
+    ProducerIds {
+        count: u32,
+    },
     /// Create this internal topic with the broker's settings for it, unless it exists.
     EnsureInternalTopic(InternalTopic),
 }

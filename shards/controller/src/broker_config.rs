@@ -3,14 +3,18 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Start-up values (`--set`, the `[kafka]` table) and, over them, the cluster-wide dynamic ones.
+use crate::broker_table::{BROKER_CONFIGS, broker_def};
+use crate::config_kind::{Kind, boolean, judge};
+use crate::settings::topic_settings;
+
+/// Start-up values (`--set`, the `[kafka]` table) and, over them, the cluster-wide dynamic ones. All are valid.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct BrokerConfig {
-    pub(crate) fixed: BTreeMap<String, String>,
-    pub(crate) dynamic: BTreeMap<String, String>,
+    given: BTreeMap<String, String>,
+    dynamic: BTreeMap<String, String>,
 }
 
-/// A start-up config that cannot be taken, and what was expected instead.
+/// A config that cannot be taken, and what was expected instead.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConfigError {
     pub name: String,
@@ -19,15 +23,115 @@ pub struct ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.name, self.text)
+        f.write_str(&self.text)
     }
 }
 
 impl std::error::Error for ConfigError {}
 
 impl BrokerConfig {
-    /// Checks every name and value.
+    /// Start-up configs by Kafka's names. Unknown names and values out of bounds are errors.
     pub fn parse(given: BTreeMap<String, String>) -> Result<BrokerConfig, ConfigError> {
-        Ok(BrokerConfig { fixed: given, dynamic: BTreeMap::new() })
+        for (name, value) in &given {
+            check_broker_config(name, value).map_err(|text| ConfigError { name: name.clone(), text })?;
+        }
+        let config = BrokerConfig { given, dynamic: BTreeMap::new() };
+        topic_settings(&config, &BTreeMap::new())
+            .map_err(|text| ConfigError { name: "defaults of topics".into(), text })?;
+        Ok(config)
+    }
+
+    /// The same start-up values under other dynamic ones. Fails if together they give topics impossible defaults.
+    pub(crate) fn with_dynamic(&self, dynamic: BTreeMap<String, String>) -> Result<BrokerConfig, String> {
+        let config = BrokerConfig { given: self.given.clone(), dynamic };
+        topic_settings(&config, &BTreeMap::new())?;
+        Ok(config)
+    }
+
+    /// The value given at start.
+    pub fn given(&self, name: &str) -> Option<&str> {
+        self.given.get(name).map(String::as_str)
+    }
+
+    /// The value set while running, for all brokers.
+    pub fn dynamic(&self, name: &str) -> Option<&str> {
+        self.dynamic.get(name).map(String::as_str)
+    }
+
+    pub(crate) fn all_dynamic(&self) -> &BTreeMap<String, String> {
+        &self.dynamic
+    }
+
+    /// The value in force; `None` if there is not even a default.
+    ///
+    /// # Panics
+    /// If no config has this name: names are written in code.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        let def = broker_def(name).unwrap_or_else(|| panic!("{name} is in the table of broker configs"));
+        self.dynamic(name).or_else(|| self.given(name)).or(def.default)
+    }
+
+    /// A config of type short, int or long that has a default.
+    pub fn number(&self, name: &str) -> i64 {
+        let text = self.text(name).unwrap_or_else(|| panic!("{name} has a default"));
+        text.trim().parse().unwrap_or_else(|_| panic!("{name} was checked to be a number"))
+    }
+
+    /// A config of type short or int that has a default.
+    pub fn int(&self, name: &str) -> i32 {
+        i32::try_from(self.number(name)).unwrap_or_else(|_| panic!("{name} was checked to be an int"))
+    }
+
+    pub fn boolean(&self, name: &str) -> bool {
+        self.text(name).and_then(boolean).unwrap_or_else(|| panic!("{name} was checked to be a boolean"))
+    }
+
+    /// All names, for help texts.
+    pub fn names() -> impl Iterator<Item = (&'static str, Kind, Option<&'static str>, &'static str)> {
+        BROKER_CONFIGS.iter().map(|def| (def.name, def.kind, def.default, def.documentation))
+    }
+}
+
+/// Whether a broker config may have this value; `Err` is a sentence in Kafka's words.
+pub(crate) fn check_broker_config(name: &str, value: &str) -> Result<(), String> {
+    let def = broker_def(name).ok_or_else(|| format!("Unknown broker config name: {name}"))?;
+    judge(def.kind, def.check, value)
+        .map_err(|expected| format!("Invalid value {value} for configuration {name}: {expected}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(pairs: &[(&str, &str)]) -> Result<BrokerConfig, ConfigError> {
+        BrokerConfig::parse(pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect())
+    }
+
+    #[test]
+    fn start_up_values_stand_over_defaults() {
+        let config = parse(&[("num.partitions", "6"), ("auto.create.topics.enable", "false")]).expect("valid");
+        assert_eq!(config.int("num.partitions"), 6);
+        assert!(!config.boolean("auto.create.topics.enable"));
+        assert!(config.boolean("delete.topic.enable"));
+        assert_eq!(config.text("broker.rack"), None);
+    }
+
+    #[test]
+    fn what_is_unknown_or_wrong_is_refused_with_a_reason() {
+        assert_eq!(parse(&[("num.partition", "6")]).unwrap_err().text, "Unknown broker config name: num.partition");
+        assert_eq!(
+            parse(&[("num.partitions", "0")]).unwrap_err().text,
+            "Invalid value 0 for configuration num.partitions: Value must be at least 1"
+        );
+        assert!(parse(&[("log.preallocate", "true")]).is_err());
+        assert!(
+            parse(&[("log.cleaner.min.compaction.lag.ms", "9"), ("log.cleaner.max.compaction.lag.ms", "8")]).is_err()
+        );
+    }
+
+    #[test]
+    fn retention_of_hours_that_no_long_can_hold_is_no_overflow() {
+        // The largest int of hours is some 7.7e15 ms, which fits; this guards the multiplication.
+        assert!(parse(&[("log.retention.hours", "2147483647")]).is_ok());
     }
 }

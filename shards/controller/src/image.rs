@@ -117,9 +117,9 @@ impl Image {
 
     /// Every partition with a replica on `node`.
     pub fn replicas_on(&self, node: NodeId) -> impl Iterator<Item = (PartitionId, &Placement)> {
-        self.by_id.values().flat_map(move |topic| {
-            topic.placements().filter(move |(_, placement)| placement.on(node).is_some())
-        })
+        self.by_id
+            .values()
+            .flat_map(move |topic| topic.placements().filter(move |(_, placement)| placement.on(node).is_some()))
     }
 
     /// True only if the removal of this replica was decided: then, and only then, its bytes may go (trap 35).
@@ -139,9 +139,10 @@ impl Topic {
 
     pub fn placements(&self) -> impl ExactSizeIterator<Item = (PartitionId, &Placement)> {
         let topic = self.id;
-        self.partitions.iter().enumerate().map(move |(index, placement)| {
-            (PartitionId { topic, index: PartitionIndex(index as i32) }, placement)
-        })
+        self.partitions
+            .iter()
+            .enumerate()
+            .map(move |(index, placement)| (PartitionId { topic, index: PartitionIndex(index as i32) }, placement))
     }
 }
 

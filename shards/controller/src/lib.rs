@@ -7,9 +7,12 @@
 
 mod ask;
 mod broker_config;
+mod broker_table;
 mod config_kind;
 mod image;
 mod removed;
+mod settings;
+mod topic_table;
 
 pub use ask::*;
 pub use broker_config::{BrokerConfig, ConfigError};

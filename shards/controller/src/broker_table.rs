@@ -1,0 +1,405 @@
+//! THE table of broker configs that this broker knows. What is not here is refused at start with its name.
+
+use crate::config_kind::{Check, Kind};
+use crate::topic_table::{COMPRESSIONS, POLICIES, TIMESTAMP_TYPES};
+
+pub struct BrokerDef {
+    pub name: &'static str,
+    pub kind: Kind,
+    pub check: Check,
+    /// `None`: unset unless given.
+    pub default: Option<&'static str>,
+    /// May be set while running, for all brokers at once.
+    pub dynamic: bool,
+    pub documentation: &'static str,
+}
+
+const fn fixed(
+    name: &'static str,
+    kind: Kind,
+    check: Check,
+    default: Option<&'static str>,
+    documentation: &'static str,
+) -> BrokerDef {
+    BrokerDef { name, kind, check, default, dynamic: false, documentation }
+}
+
+/// A default of topics.
+const fn topic(
+    name: &'static str,
+    kind: Kind,
+    check: Check,
+    default: Option<&'static str>,
+    documentation: &'static str,
+) -> BrokerDef {
+    BrokerDef { name, kind, check, default, dynamic: true, documentation }
+}
+
+use Check::{Any, AtLeast, Between, ListOf, OneOf, Only, Ratio};
+
+const MAX: &str = "9223372036854775807";
+
+/// In name order.
+pub const BROKER_CONFIGS: &[BrokerDef] = &[
+    fixed("advertised.listeners", Kind::String, Any, None, "The addresses clients are told to use."),
+    fixed(
+        "auto.create.topics.enable",
+        Kind::Boolean,
+        Any,
+        Some("true"),
+        "Whether a metadata request creates a topic that does not exist.",
+    ),
+    fixed("broker.id", Kind::Int, AtLeast(-1), Some("-1"), "The older name of node.id."),
+    fixed("broker.rack", Kind::String, Any, None, "Where this broker stands; replicas are spread over racks."),
+    topic(
+        "compression.gzip.level",
+        Kind::Int,
+        Between(-1, 9),
+        Some("-1"),
+        "Default of the topics' compression.gzip.level.",
+    ),
+    fixed("compression.lz4.level", Kind::Int, Only("9"), Some("9"), "Fixed: the lz4 codec used here has one level."),
+    topic(
+        "compression.type",
+        Kind::String,
+        OneOf(COMPRESSIONS),
+        Some("producer"),
+        "Default of the topics' compression.type.",
+    ),
+    topic(
+        "compression.zstd.level",
+        Kind::Int,
+        Between(-131_072, 22),
+        Some("3"),
+        "Default of the topics' compression.zstd.level.",
+    ),
+    fixed(
+        "connections.max.idle.ms",
+        Kind::Long,
+        AtLeast(1),
+        Some("600000"),
+        "A connection that was silent for so long is closed.",
+    ),
+    fixed(
+        "default.replication.factor",
+        Kind::Int,
+        Between(1, 32_767),
+        Some("1"),
+        "Replicas of a topic that names no replication factor.",
+    ),
+    fixed("delete.topic.enable", Kind::Boolean, Any, Some("true"), "Whether topics may be deleted."),
+    fixed("fetch.max.bytes", Kind::Int, AtLeast(1024), Some("57671680"), "The most bytes one fetch is answered with."),
+    fixed(
+        "fetch.purgatory.purge.interval.requests",
+        Kind::Int,
+        Only("1000"),
+        Some("1000"),
+        "Fixed: waiting fetches are dropped at once when they end.",
+    ),
+    fixed(
+        "group.consumer.heartbeat.interval.ms",
+        Kind::Int,
+        AtLeast(1),
+        Some("5000"),
+        "The heartbeat interval given to members of the consumer protocol.",
+    ),
+    fixed(
+        "group.consumer.max.size",
+        Kind::Int,
+        AtLeast(1),
+        Some("2147483647"),
+        "The most members of a consumer-protocol group.",
+    ),
+    fixed(
+        "group.consumer.session.timeout.ms",
+        Kind::Int,
+        AtLeast(1),
+        Some("45000"),
+        "How long a silent member of the consumer protocol is kept.",
+    ),
+    fixed(
+        "group.initial.rebalance.delay.ms",
+        Kind::Int,
+        AtLeast(0),
+        Some("3000"),
+        "How long the first rebalance of an empty group waits for more members.",
+    ),
+    fixed(
+        "group.max.session.timeout.ms",
+        Kind::Int,
+        AtLeast(0),
+        Some("1800000"),
+        "The longest session timeout a member may ask for.",
+    ),
+    fixed("group.max.size", Kind::Int, AtLeast(1), Some("2147483647"), "The most members of a group."),
+    fixed(
+        "group.min.session.timeout.ms",
+        Kind::Int,
+        AtLeast(0),
+        Some("6000"),
+        "The shortest session timeout a member may ask for.",
+    ),
+    fixed("listeners", Kind::String, Any, Some("PLAINTEXT://:9092"), "The addresses this broker listens on."),
+    topic(
+        "log.cleaner.delete.retention.ms",
+        Kind::Long,
+        AtLeast(0),
+        Some("86400000"),
+        "Default of the topics' delete.retention.ms.",
+    ),
+    fixed("log.cleaner.enable", Kind::Boolean, Only("true"), Some("true"), "Fixed: compacted topics are compacted."),
+    topic(
+        "log.cleaner.max.compaction.lag.ms",
+        Kind::Long,
+        AtLeast(1),
+        Some(MAX),
+        "Default of the topics' max.compaction.lag.ms.",
+    ),
+    topic(
+        "log.cleaner.min.cleanable.ratio",
+        Kind::Double,
+        Ratio(0.0, 1.0),
+        Some("0.5"),
+        "Default of the topics' min.cleanable.dirty.ratio.",
+    ),
+    topic(
+        "log.cleaner.min.compaction.lag.ms",
+        Kind::Long,
+        AtLeast(0),
+        Some("0"),
+        "Default of the topics' min.compaction.lag.ms.",
+    ),
+    topic("log.cleanup.policy", Kind::List, ListOf(POLICIES), Some("delete"), "Default of the topics' cleanup.policy."),
+    fixed("log.dirs", Kind::String, Any, None, "The data directory."),
+    topic("log.flush.interval.messages", Kind::Long, AtLeast(1), Some(MAX), "Default of the topics' flush.messages."),
+    topic("log.flush.interval.ms", Kind::Long, AtLeast(0), Some(MAX), "Default of the topics' flush.ms."),
+    fixed("log.index.interval.bytes", Kind::Int, Only("4096"), Some("4096"), "Fixed: segments are indexed by spans."),
+    fixed(
+        "log.index.size.max.bytes",
+        Kind::Int,
+        Only("10485760"),
+        Some("10485760"),
+        "Fixed: segments are indexed by spans.",
+    ),
+    topic(
+        "log.message.timestamp.after.max.ms",
+        Kind::Long,
+        AtLeast(0),
+        Some("3600000"),
+        "Default of the topics' message.timestamp.after.max.ms.",
+    ),
+    topic(
+        "log.message.timestamp.before.max.ms",
+        Kind::Long,
+        AtLeast(0),
+        Some(MAX),
+        "Default of the topics' message.timestamp.before.max.ms.",
+    ),
+    topic(
+        "log.message.timestamp.type",
+        Kind::String,
+        OneOf(TIMESTAMP_TYPES),
+        Some("CreateTime"),
+        "Default of the topics' message.timestamp.type.",
+    ),
+    fixed("log.preallocate", Kind::Boolean, Only("false"), Some("false"), "Fixed: segments grow in steps."),
+    topic("log.retention.bytes", Kind::Long, Any, Some("-1"), "Default of the topics' retention.bytes."),
+    fixed(
+        "log.retention.hours",
+        Kind::Int,
+        Any,
+        Some("168"),
+        "Default of the topics' retention.ms, in hours, if neither log.retention.ms nor log.retention.minutes is set.",
+    ),
+    fixed(
+        "log.retention.minutes",
+        Kind::Int,
+        Any,
+        None,
+        "Default of the topics' retention.ms, in minutes, if log.retention.ms is not set.",
+    ),
+    topic("log.retention.ms", Kind::Long, AtLeast(-1), None, "Default of the topics' retention.ms."),
+    fixed(
+        "log.roll.hours",
+        Kind::Int,
+        AtLeast(1),
+        Some("168"),
+        "Default of the topics' segment.ms, in hours, if log.roll.ms is not set.",
+    ),
+    fixed(
+        "log.roll.jitter.hours",
+        Kind::Int,
+        AtLeast(0),
+        Some("0"),
+        "Default of the topics' segment.jitter.ms, in hours, if log.roll.jitter.ms is not set.",
+    ),
+    topic("log.roll.jitter.ms", Kind::Long, AtLeast(0), None, "Default of the topics' segment.jitter.ms."),
+    topic("log.roll.ms", Kind::Long, AtLeast(1), None, "Default of the topics' segment.ms."),
+    topic(
+        "log.segment.bytes",
+        Kind::Int,
+        AtLeast(1_048_576),
+        Some("1073741824"),
+        "Default of the topics' segment.bytes.",
+    ),
+    topic(
+        "log.segment.delete.delay.ms",
+        Kind::Long,
+        AtLeast(0),
+        Some("60000"),
+        "Default of the topics' file.delete.delay.ms.",
+    ),
+    fixed("max.connections", Kind::Int, AtLeast(0), Some("2147483647"), "The most client connections of this broker."),
+    fixed(
+        "max.incremental.fetch.session.cache.slots",
+        Kind::Int,
+        AtLeast(0),
+        Some("1000"),
+        "The most incremental fetch sessions kept.",
+    ),
+    fixed(
+        "max.request.partition.size.limit",
+        Kind::Int,
+        AtLeast(1),
+        Some("2000"),
+        "The most partitions one DescribeTopicPartitions is answered with.",
+    ),
+    topic(
+        "message.max.bytes",
+        Kind::Int,
+        Between(0, heddle_model::limits::BATCH_BYTES_MAX as i64),
+        Some("1048588"),
+        "Default of the topics' max.message.bytes.",
+    ),
+    topic("min.insync.replicas", Kind::Int, AtLeast(1), Some("1"), "Default of the topics' min.insync.replicas."),
+    fixed("node.id", Kind::Int, AtLeast(0), None, "The number of this broker in its cluster."),
+    fixed("num.partitions", Kind::Int, AtLeast(1), Some("1"), "Partitions of a topic that names no count."),
+    fixed(
+        "offset.metadata.max.bytes",
+        Kind::Int,
+        AtLeast(0),
+        Some("4096"),
+        "The longest metadata of a committed offset, in bytes.",
+    ),
+    fixed(
+        "offsets.retention.minutes",
+        Kind::Int,
+        AtLeast(1),
+        Some("10080"),
+        "How long offsets of an empty group are kept.",
+    ),
+    fixed(
+        "offsets.topic.num.partitions",
+        Kind::Int,
+        Between(1, 10_000),
+        Some("50"),
+        "Partitions of __consumer_offsets when it is created; not changed later.",
+    ),
+    fixed(
+        "offsets.topic.replication.factor",
+        Kind::Short,
+        AtLeast(1),
+        Some("3"),
+        "Replicas of __consumer_offsets when it is created; at most as many as there are brokers then.",
+    ),
+    fixed(
+        "offsets.topic.segment.bytes",
+        Kind::Int,
+        AtLeast(1_048_576),
+        Some("104857600"),
+        "segment.bytes of __consumer_offsets when it is created.",
+    ),
+    fixed(
+        "producer.id.expiration.ms",
+        Kind::Int,
+        AtLeast(1),
+        Some("86400000"),
+        "How long a silent producer's state is kept.",
+    ),
+    fixed(
+        "replica.lag.time.max.ms",
+        Kind::Long,
+        AtLeast(1),
+        Some("30000"),
+        "A replica that lags for so long is not in sync.",
+    ),
+    fixed(
+        "socket.request.max.bytes",
+        Kind::Int,
+        Between(1, heddle_model::limits::REQUEST_BYTES_MAX as i64),
+        Some("104857600"),
+        "The largest request taken, in bytes.",
+    ),
+    fixed(
+        "transaction.max.timeout.ms",
+        Kind::Int,
+        AtLeast(1),
+        Some("900000"),
+        "The longest transaction timeout a producer may ask for.",
+    ),
+    fixed(
+        "transaction.state.log.min.isr",
+        Kind::Int,
+        AtLeast(1),
+        Some("2"),
+        "min.insync.replicas of __transaction_state when it is created; at most its replication factor.",
+    ),
+    fixed(
+        "transaction.state.log.num.partitions",
+        Kind::Int,
+        Between(1, 10_000),
+        Some("50"),
+        "Partitions of __transaction_state when it is created; not changed later.",
+    ),
+    fixed(
+        "transaction.state.log.replication.factor",
+        Kind::Short,
+        AtLeast(1),
+        Some("3"),
+        "Replicas of __transaction_state when it is created; at most as many as there are brokers then.",
+    ),
+    fixed(
+        "transaction.state.log.segment.bytes",
+        Kind::Int,
+        AtLeast(1_048_576),
+        Some("104857600"),
+        "segment.bytes of __transaction_state when it is created.",
+    ),
+    fixed(
+        "transactional.id.expiration.ms",
+        Kind::Int,
+        AtLeast(1),
+        Some("604800000"),
+        "How long an unused transactional id is kept.",
+    ),
+    fixed(
+        "unclean.leader.election.enable",
+        Kind::Boolean,
+        Only("false"),
+        Some("false"),
+        "Fixed: a replica that lacks acknowledged records never leads.",
+    ),
+];
+
+pub fn broker_def(name: &str) -> Option<&'static BrokerDef> {
+    BROKER_CONFIGS.binary_search_by(|def| def.name.cmp(name)).ok().map(|at| &BROKER_CONFIGS[at])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config_kind::judge;
+
+    #[test]
+    fn the_table_is_sorted_and_its_defaults_are_valid() {
+        for pair in BROKER_CONFIGS.windows(2) {
+            assert!(pair[0].name < pair[1].name, "{} stands before {}", pair[0].name, pair[1].name);
+        }
+        for def in BROKER_CONFIGS {
+            assert!(broker_def(def.name).is_some());
+            if let Some(default) = def.default {
+                assert_eq!(judge(def.kind, def.check, default).err(), None::<String>, "{}", def.name);
+            }
+        }
+    }
+}
