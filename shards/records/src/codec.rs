@@ -61,13 +61,26 @@ pub fn decompress(packed: &[u8], codec: Codec, limit: usize) -> Result<Vec<u8>, 
         Codec::None => Ok(packed.to_vec()),
         Codec::Gzip => drain(flate2::bufread::MultiGzDecoder::new(packed), codec, limit),
         Codec::Snappy => snappy::unpack(packed, limit),
-        Codec::Lz4 => drain(FrameDecoder::new(packed), codec, limit),
+        Codec::Lz4 => drain(FrameDecoder::new(Endless(packed)), codec, limit),
         Codec::Zstd => {
             let decoder = zstd::stream::read::Decoder::with_buffer(packed).and_then(|mut decoder| {
                 decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
                 Ok(decoder)
             });
             drain(decoder.map_err(|error| corrupt(codec, error))?, codec, limit)
+        }
+    }
+}
+
+/// A reader whose end is an error. The lz4 decoder takes an end between two blocks (`UnexpectedEof`) for the end of
+/// the frame, though the frame's own end mark is missing.
+struct Endless<'a>(&'a [u8]);
+
+impl Read for Endless<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self.0.read(into)? {
+            0 if !into.is_empty() => Err(io::Error::new(io::ErrorKind::InvalidData, "the data is cut short")),
+            taken => Ok(taken),
         }
     }
 }

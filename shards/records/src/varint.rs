@@ -11,13 +11,12 @@ pub fn read(bytes: &mut &[u8]) -> Result<i32, Malformed> {
         *bytes = rest;
         return Ok(unzigzag32(u32::from(*first)));
     }
-    let raw = read_unsigned(bytes, 5)?;
-    u32::try_from(raw).map(unzigzag32).map_err(|_| Malformed::Varint)
+    Ok(unzigzag32(read_unsigned(bytes, 32)? as u32))
 }
 
 /// Takes a 64-bit number off the front of `bytes`.
 pub fn read_long(bytes: &mut &[u8]) -> Result<i64, Malformed> {
-    let raw = read_unsigned(bytes, 10)?;
+    let raw = read_unsigned(bytes, 64)?;
     Ok((raw >> 1) as i64 ^ -((raw & 1) as i64))
 }
 
@@ -53,13 +52,15 @@ fn unzigzag32(raw: u32) -> i32 {
     (raw >> 1) as i32 ^ -((raw & 1) as i32)
 }
 
-fn read_unsigned(bytes: &mut &[u8], bytes_max: usize) -> Result<u64, Malformed> {
+/// Takes an unsigned number of at most `bits_max` bits off the front, or nothing.
+fn read_unsigned(bytes: &mut &[u8], bits_max: u32) -> Result<u64, Malformed> {
+    let bytes_max = bits_max.div_ceil(7) as usize;
     let mut value = 0u64;
     for (at, byte) in bytes.iter().take(bytes_max).enumerate() {
         let bits = u64::from(byte & 0x7f);
         let shift = 7 * at as u32;
-        // The tenth byte has room for one bit only.
-        if shift == 63 && bits > 1 {
+        // The last byte has room for 4 bits of 32, 1 bit of 64.
+        if bits_max - shift < 7 && bits >> (bits_max - shift) != 0 {
             return Err(Malformed::Varint);
         }
         value |= bits << shift;
