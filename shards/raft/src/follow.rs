@@ -13,13 +13,13 @@ impl Group {
             let hint = self.hint(m.from.term);
             return self.reject(leader, m.from, hint, todo);
         }
-        let (kept, cut) = self.disagreement(&m);
+        let (agreed, cut) = self.disagreement(&m);
         if let Some(to) = cut {
             if to < self.commit {
                 let fault = Fault::CutBelowCommit { to, commit: self.commit };
                 return todo.push(Instruction::Report { peer: leader, fault });
             }
-            self.cut(to, kept, todo);
+            self.cut(Point { term: agreed, offset: to.min(self.end) }, todo);
         }
         if let Some(config) = m.config.as_ref() {
             self.install(config, todo);
@@ -95,8 +95,8 @@ impl Group {
         })
     }
 
-    /// Compares the histories over the append's range: how many own lines agree, and where to cut, if at all.
-    fn disagreement(&self, m: &Append) -> (usize, Option<Offset>) {
+    /// Compares the histories over the append's range: the last term that agrees, and where to cut, if at all.
+    fn disagreement(&self, m: &Append) -> (Term, Option<Offset>) {
         let mine = self.history.above(m.from.term);
         let agreed = mine.iter().zip(&m.lines).take_while(|(a, b)| a == b).count();
         let cut = match (mine.get(agreed), m.lines.get(agreed)) {
@@ -105,14 +105,14 @@ impl Group {
             (None, Some(theirs)) => (self.end > theirs.1).then_some(theirs.1),
             (Some(own), None) => (own.1 < m.to.offset).then_some(own.1),
         };
-        (self.history.lines().len() - mine.len() + agreed, cut)
+        (m.lines[..agreed].last().map_or(m.from.term, |line| line.0), cut)
     }
 
-    fn cut(&mut self, to: Offset, kept: usize, todo: &mut Vec<Instruction>) {
-        self.history.cut(kept);
-        self.end = self.end.min(to);
-        self.log_durable = self.log_durable.map(|durable| durable.min(self.end()));
-        todo.push(Instruction::Truncate { to: self.end, lines_kept: kept });
+    fn cut(&mut self, to: Point, todo: &mut Vec<Instruction>) {
+        self.history.cut(to.term);
+        self.end = to.offset;
+        self.log_durable = self.log_durable.map(|durable| durable.min(to));
+        todo.push(Instruction::Truncate { to });
     }
 
     /// Appends what is missing of the range: lines and batches in log order.

@@ -80,10 +80,10 @@ impl History {
         self.lines.push((term, start));
     }
 
-    /// Keeps the oldest `kept` lines, at least one.
-    pub fn cut(&mut self, kept: usize) {
-        assert!(kept >= 1, "a history keeps at least one line");
-        self.lines.truncate(kept);
+    /// Drops the lines of terms above `last`, which has a line.
+    pub fn cut(&mut self, last: Term) {
+        assert!(self.find(last).is_some(), "a history is cut back to a term that it has");
+        self.lines.retain(|line| line.0 <= last);
     }
 
     /// Drops lines whose part of the log ends at or below the log start. The line that spans it keeps its true start,

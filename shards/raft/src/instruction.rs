@@ -20,10 +20,9 @@ pub enum Instruction {
     PersistConfig(Config),
     /// Answered by `Durable::LogStart`. Reads below it are refused from now on; nothing is deleted yet.
     PersistLogStart(Offset),
-    /// Cut the own log: batches at `to` and beyond go, and the oldest `lines_kept` lines stay.
+    /// Cut the own log to end at this point: batches at its offset and beyond go, and so do lines of later terms.
     Truncate {
-        to: Offset,
-        lines_kept: usize,
+        to: Point,
     },
     /// Append, from the batches that came with the message just given to `on_message`, those with offsets in
     /// `from..to`; all were written in `term`. The log's end is `to` afterwards, also if compaction left a gap there.
