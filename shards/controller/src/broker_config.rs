@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::broker_table::{BROKER_CONFIGS, broker_def};
 use crate::config_kind::{Kind, boolean, judge};
-use crate::settings::topic_settings;
+use crate::settings::{check_contradictions, topic_settings};
 
 /// Start-up values (`--set`, the `[kafka]` table) and, over them, the cluster-wide dynamic ones. All are valid.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -37,15 +37,14 @@ impl BrokerConfig {
         }
         let config = BrokerConfig { given, dynamic: BTreeMap::new() };
         topic_settings(&config, &BTreeMap::new())
+            .and_then(|settings| check_contradictions(&settings))
             .map_err(|text| ConfigError { name: "defaults of topics".into(), text })?;
         Ok(config)
     }
 
-    /// The same start-up values under other dynamic ones. Fails if together they give topics impossible defaults.
-    pub(crate) fn with_dynamic(&self, dynamic: BTreeMap<String, String>) -> Result<BrokerConfig, String> {
-        let config = BrokerConfig { given: self.given.clone(), dynamic };
-        topic_settings(&config, &BTreeMap::new())?;
-        Ok(config)
+    /// The same start-up values under other dynamic ones.
+    pub(crate) fn with_dynamic(&self, dynamic: BTreeMap<String, String>) -> BrokerConfig {
+        BrokerConfig { given: self.given.clone(), dynamic }
     }
 
     /// The value given at start.

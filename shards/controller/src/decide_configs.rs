@@ -1,0 +1,184 @@
+//! Changing configs of topics and, for all brokers at once, of brokers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::ask::*;
+use crate::broker_config::{BrokerConfig, check_broker_config};
+use crate::broker_table::broker_def;
+use crate::config_kind::{Kind, list};
+use crate::decide_topics::{repeated, unknown_name};
+use crate::draft::Draft;
+use crate::image::Image;
+use crate::record::{Key, Value};
+use crate::settings::{check_contradictions, check_topic_config, inherited, topic_settings};
+use crate::topic_table::topic_def;
+
+type Values = BTreeMap<String, String>;
+
+/// The overrides of a new topic, or of one whose overrides are replaced.
+pub fn overrides_of(config: &BrokerConfig, given: &[(String, Option<String>)]) -> Result<Values, Refused> {
+    let overrides = without_nulls(given, "topic")?;
+    check_overrides(config, &overrides)?;
+    Ok(overrides)
+}
+
+fn without_nulls(given: &[(String, Option<String>)], of: &str) -> Result<Values, Refused> {
+    let mut values = Values::new();
+    for (name, value) in given {
+        let Some(value) = value else {
+            return Err(Refusal::InvalidConfig.because(format!("Null value not supported for {of} configs: {name}")));
+        };
+        values.insert(name.clone(), value.clone());
+    }
+    Ok(values)
+}
+
+fn check_overrides(config: &BrokerConfig, overrides: &Values) -> Result<(), Refused> {
+    for (name, value) in overrides {
+        check_topic_config(name, value).map_err(|text| Refusal::InvalidConfig.because(text))?;
+    }
+    topic_settings(config, overrides)
+        .and_then(|settings| check_contradictions(&settings))
+        .map_err(|text| Refusal::InvalidConfig.because(text))
+}
+
+pub fn alter_configs(draft: &mut Draft<'_>, changes: &[ConfigChange]) -> Answer {
+    let repeated = repeated(changes.iter().map(|change| &change.resource));
+    let mut seen = BTreeSet::new();
+    let mut results = Vec::new();
+    for change in changes {
+        if !seen.insert(&change.resource) {
+            continue;
+        }
+        let result = if repeated.contains(&change.resource) {
+            Err(Refusal::InvalidRequest.because("Each resource must appear at most once."))
+        } else {
+            match &change.resource {
+                Resource::Topic(name) => alter_topic(draft, name, &change.change),
+                Resource::Broker(id) => alter_brokers(draft, *id, &change.change),
+            }
+        };
+        results.push((change.resource.clone(), result));
+    }
+    Answer::AlteredConfigs(results)
+}
+
+fn alter_topic(draft: &mut Draft<'_>, name: &str, change: &Change) -> Result<(), Refused> {
+    let image = draft.image();
+    let topic = image.topic(name).ok_or_else(|| unknown_name(name))?;
+    let config = image.config();
+    let overrides = match change {
+        Change::Replace(given) => without_nulls(given, "topic")?,
+        Change::Edit(edits) => {
+            edited(&topic.overrides, edits, |name| topic_def(name).map(|def| (def.kind, inherited(config, def))))?
+        }
+    };
+    check_overrides(config, &overrides)?;
+    if overrides == topic.overrides {
+        return Ok(());
+    }
+    let key = Key::TopicConfigs(topic.id);
+    let entry = match overrides.is_empty() {
+        true => key.remove(),
+        false => key.set(&Value::Configs(overrides.into_iter().collect())),
+    };
+    draft.add(vec![entry])
+}
+
+/// Only what stands behind topics' settings may change while running, and only for all brokers at once: a topic's
+/// settings are the same on every replica.
+fn alter_brokers(draft: &mut Draft<'_>, id: Option<heddle_model::NodeId>, change: &Change) -> Result<(), Refused> {
+    let image = draft.image();
+    let current = image.config().all_dynamic();
+    if let Some(id) = id {
+        return alter_one_broker(image, id, change);
+    }
+    let values = match change {
+        Change::Replace(given) => without_nulls(given, "broker")?,
+        Change::Edit(edits) => edited(current, edits, |name| {
+            broker_def(name).map(|def| (def.kind, image.config().text(name).unwrap_or("").to_owned()))
+        })?,
+    };
+    let changed = values.iter().filter(|(name, value)| current.get(*name) != Some(value));
+    for (name, value) in changed {
+        check_broker_config(name, value).map_err(|text| Refusal::InvalidConfig.because(text))?;
+        if !broker_def(name).is_some_and(|def| def.dynamic) {
+            let text = format!("Cannot update these configs dynamically: [{name}]");
+            return Err(Refusal::InvalidRequest.because(text));
+        }
+    }
+    if values == *current {
+        return Ok(());
+    }
+    let config = image.config().with_dynamic(values.clone());
+    topic_settings(&config, &Values::new())
+        .and_then(|settings| check_contradictions(&settings))
+        .map_err(|text| Refusal::InvalidConfig.because(text))?;
+    draft.add(vec![Key::BrokerConfigs.set(&Value::Configs(values.into_iter().collect()))])
+}
+
+fn alter_one_broker(image: &Image, id: heddle_model::NodeId, change: &Change) -> Result<(), Refused> {
+    if image.broker(id).is_none() {
+        return Err(Refusal::UnknownBroker.because(format!("No broker with id {id} is registered.")));
+    }
+    let names: Vec<&str> = match change {
+        Change::Replace(given) => given.iter().map(|(name, _)| name.as_str()).collect(),
+        // Nothing is ever set for one broker, so there is nothing to delete.
+        Change::Edit(edits) => {
+            edits.iter().filter(|edit| edit.op != EditOp::Delete).map(|edit| edit.name.as_str()).collect()
+        }
+    };
+    if let Some(name) = names.iter().find(|name| broker_def(name).is_none()) {
+        return Err(Refusal::InvalidConfig.because(format!("Unknown broker config name: {name}")));
+    }
+    if !names.is_empty() {
+        return Err(Refusal::InvalidRequest.because(format!(
+            "Cannot update these configs for one broker: [{}]; they are set for all brokers at once (the empty \
+             resource name, --entity-default)",
+            names.join(", ")
+        )));
+    }
+    Ok(())
+}
+
+/// The values after the edits. `known` gives a config's type and the value it has without an own one.
+fn edited(current: &Values, edits: &[Edit], known: impl Fn(&str) -> Option<(Kind, String)>) -> Result<Values, Refused> {
+    if !repeated(edits.iter().map(|edit| &edit.name)).is_empty() {
+        return Err(Refusal::InvalidRequest.because("Error due to duplicate config keys"));
+    }
+    let mut values = current.clone();
+    for edit in edits {
+        let name = &edit.name;
+        if edit.op == EditOp::Delete {
+            values.remove(name);
+            continue;
+        }
+        let Some(value) = &edit.value else {
+            return Err(Refusal::InvalidRequest.because(format!("Null value not supported for : {name}")));
+        };
+        if edit.op == EditOp::Set {
+            values.insert(name.clone(), value.clone());
+            continue;
+        }
+        let verb = if edit.op == EditOp::Append { "APPEND" } else { "SUBTRACT" };
+        let Some((Kind::List, base)) = known(name) else {
+            let text = format!("Can't {verb} to key {name} because its type is not LIST.");
+            return Err(Refusal::InvalidConfig.because(text));
+        };
+        let base = current.get(name).unwrap_or(&base);
+        values.insert(name.clone(), edited_list(base, edit.op, value));
+    }
+    Ok(values)
+}
+
+fn edited_list(base: &str, op: EditOp, value: &str) -> String {
+    let mut items = list(base);
+    for item in list(value) {
+        match op {
+            EditOp::Append if !items.contains(&item) => items.push(item),
+            EditOp::Subtract => items.retain(|have| *have != item),
+            _ => {}
+        }
+    }
+    items.join(",")
+}
