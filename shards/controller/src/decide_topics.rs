@@ -107,7 +107,13 @@ fn assignments_of(draft: &Draft<'_>, new: &NewTopic, budget: usize) -> Result<Ve
     let (factor, partitions) = (factor as usize, partitions as usize);
     within_budget(partitions, budget)?;
     enough_brokers(image, factor)?;
-    Ok(spread(image.brokers(), draft.counters.next_replica, partitions, factor))
+    Ok(spread(image.brokers(), next_in_circle(draft, factor), partitions, factor))
+}
+
+/// Where in the circle of brokers the next partition is led: one further for each partition there ever was, as far as
+/// their replication factor was the same.
+fn next_in_circle(draft: &Draft<'_>, factor: usize) -> u64 {
+    draft.counters.next_replica / factor as u64
 }
 
 fn within_budget(partitions: usize, budget: usize) -> Result<(), Refused> {
@@ -289,8 +295,7 @@ fn enlarge(draft: &mut Draft<'_>, more: &MorePartitions, budget: &mut usize) -> 
     let assignments = match &more.assignments {
         None => {
             enough_brokers(image, factor)?;
-            // Go on in the circle where the topic's last partition stands.
-            spread(image.brokers(), draft.counters.next_replica, added, factor)
+            spread(image.brokers(), next_in_circle(draft, factor), added, factor)
         }
         Some(lists) if lists.len() != added => {
             return Err(Refusal::InvalidReplicaAssignment.because(format!(

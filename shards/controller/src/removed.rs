@@ -32,8 +32,8 @@ impl Removed {
         self.ranges.insert(first, end);
     }
 
-    /// How many ranges are kept: the memory this costs.
-    pub fn ranges(&self) -> usize {
+    #[cfg(test)]
+    fn ranges(&self) -> usize {
         self.ranges.len()
     }
 }
