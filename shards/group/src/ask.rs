@@ -369,6 +369,8 @@ pub enum Refusal {
     RebalanceInProgress,
     InconsistentProtocol,
     GroupFull,
+    /// The group's assignment cannot be stored in one record.
+    GroupTooLarge,
     /// Join again with this id (KIP-394).
     MemberIdRequired(MemberId),
     FencedInstance,

@@ -4,14 +4,26 @@
 //! Does not know: where its records are stored, who replicates them, which core it runs on, versions of the Kafka wire.
 //! Read first: `ask.rs`.
 
+mod admin;
 mod ask;
+mod classic;
+mod decide;
 mod decision;
+mod door;
+mod hard;
 mod names;
+mod offsets;
+mod retention;
+mod schema;
 mod settings;
+mod soft;
+mod timers;
 mod topics;
 
 pub use ask::*;
 pub use decision::*;
+pub use hard::Groups;
 pub use names::*;
 pub use settings::*;
+pub use soft::Soft;
 pub use topics::*;

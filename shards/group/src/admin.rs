@@ -1,0 +1,81 @@
+//! What operators ask: which groups there are, what they do, and that they go.
+
+use crate::{
+    Described, DescribedMember, GroupId, GroupKind, GroupState, List, Listed, MemberId, Refusal, Text,
+    classic::{ClassicGroup, Phase},
+    decide::Turn,
+    hard::{Body, Group},
+    schema::Key,
+};
+
+impl Turn<'_> {
+    pub fn list(&self, filter: &List) -> Vec<Listed> {
+        self.hard
+            .groups
+            .iter()
+            .map(|(id, group)| self.listed(id, group))
+            .filter(|group| matches(filter, group))
+            .collect()
+    }
+
+    fn listed(&self, id: &GroupId, group: &Group) -> Listed {
+        let (kind, state, protocol_type) = match (&group.body, self.soft.live.get(id)) {
+            (_, Some(live)) => (GroupKind::Classic, live.state(), live.protocol_type.clone()),
+            (Body::Classic(stored), None) => (GroupKind::Classic, GroupState::Empty, stored.protocol_type.clone()),
+            (Body::Simple, None) => (GroupKind::Classic, GroupState::Empty, Text::default()),
+        };
+        Listed { group: id.clone(), protocol_type, state, kind }
+    }
+
+    /// DescribeGroups: classic groups only.
+    pub fn describe(&mut self, id: &GroupId) -> Result<Described, Refusal> {
+        self.group(id).ok_or(Refusal::GroupNotFound)?;
+        Ok(self.with_classic(id, |classic| described(classic.group)))
+    }
+
+    pub fn delete(&mut self, id: &GroupId) -> Result<(), Refusal> {
+        let group = self.group(id).ok_or(Refusal::GroupNotFound)?;
+        if self.soft.live.get(id).is_some_and(|live| live.phase != Phase::Empty) {
+            return Err(Refusal::NonEmptyGroup);
+        }
+        self.forget_offsets(id, None);
+        if group.body != Body::Simple {
+            self.write(Key::Group(id.clone()), None);
+        }
+        self.soft.live.remove(id);
+        Ok(())
+    }
+}
+
+fn matches(filter: &List, group: &Listed) -> bool {
+    let any = |wanted: &[Text], name: &str| {
+        wanted.is_empty() || wanted.iter().any(|text| text.as_str().eq_ignore_ascii_case(name))
+    };
+    any(&filter.states, group.state.name()) && any(&filter.kinds, group.kind.name())
+}
+
+fn described(group: &ClassicGroup) -> Described {
+    let is_stable = group.phase == Phase::Stable;
+    let protocol = if is_stable { group.protocol.clone().unwrap_or_default() } else { Text::default() };
+    let members = group.members.iter().map(|(id, _)| described_member(group, id, is_stable)).flatten().collect();
+    Described {
+        group: group.id.clone(),
+        state: group.state(),
+        protocol_type: group.protocol_type.clone(),
+        protocol,
+        members,
+    }
+}
+
+fn described_member(group: &ClassicGroup, id: &MemberId, is_stable: bool) -> Option<DescribedMember> {
+    let member = group.members.get(id)?;
+    let protocol = group.protocol.clone().unwrap_or_default();
+    Some(DescribedMember {
+        member: id.clone(),
+        instance: member.instance.clone(),
+        client_id: member.client_id.clone(),
+        client_host: member.client_host.clone(),
+        metadata: if is_stable { member.metadata(&protocol) } else { Default::default() },
+        assignment: if is_stable { member.assignment.clone() } else { Default::default() },
+    })
+}

@@ -1,0 +1,185 @@
+//! One ask, one decision. Hard state is only read here.
+
+use heddle_model::Ticket;
+
+use crate::{
+    Answer, Ask, Context, Decision, Entry, GroupId, Groups, Join, Refusal, Soft,
+    classic::{Classic, ClassicGroup},
+    door,
+    hard::{Body, Group},
+    schema::{GroupMetadata, Key},
+    timers::Timer,
+};
+
+/// Records after which a tick stops, to go on at once in the next turn.
+const TICK_RECORDS_MAX: usize = 2_000;
+
+/// A decision being made.
+pub(crate) struct Turn<'a> {
+    pub hard: &'a Groups,
+    pub soft: &'a mut Soft,
+    pub context: Context<'a>,
+    pub out: Decision,
+}
+
+impl Groups {
+    /// Decides one ask. The answer to `ticket` may come now, with a later decision, or with a tick.
+    pub fn decide(&self, context: Context<'_>, ask: Ask, ticket: Ticket, soft: &mut Soft) -> Decision {
+        let mut turn = Turn { hard: self, soft, context, out: Decision::default() };
+        match door::admit(&ask, &self.settings) {
+            Ok(()) => turn.on_ask(ask, ticket),
+            Err(refusal) => turn.answer(ticket, Answer::Refused(refusal)),
+        }
+        turn.out
+    }
+
+    /// Does what is due. Call it again at `Soft::next_deadline`.
+    pub fn tick(&self, context: Context<'_>, soft: &mut Soft) -> Decision {
+        let mut turn = Turn { hard: self, soft, context, out: Decision::default() };
+        turn.on_time();
+        turn.out
+    }
+}
+
+impl<'a> Turn<'a> {
+    fn on_ask(&mut self, ask: Ask, ticket: Ticket) {
+        match ask {
+            Ask::Join(join) => self.join(join, ticket),
+            Ask::Sync(sync) => {
+                let group = sync.group.clone();
+                self.with_members(&group, ticket, |classic| classic.sync(sync, ticket));
+            }
+            Ask::Heartbeat(heartbeat) => {
+                let outcome = self.member_of(&heartbeat.group, |classic| classic.heartbeat(&heartbeat));
+                self.answer_result(ticket, outcome.and_then(|alive| alive).map(|()| Answer::Alive));
+            }
+            Ask::Leave(leave) => {
+                let outcome = self.member_of(&leave.group, |classic| classic.leave(leave.members));
+                self.answer_result(ticket, outcome.map(Answer::Left));
+            }
+            Ask::CommitOffsets(commit) => {
+                let outcome = self.commit_offsets(commit);
+                self.answer_result(ticket, outcome);
+            }
+            Ask::FetchOffsets(fetch) => {
+                let outcome = self.fetch_offsets(fetch);
+                self.answer_result(ticket, outcome);
+            }
+            Ask::DeleteOffsets(delete) => {
+                let outcome = self.delete_offsets(delete);
+                self.answer_result(ticket, outcome);
+            }
+            Ask::List(list) => {
+                let listed = self.list(&list);
+                self.answer(ticket, Answer::Listed(listed));
+            }
+            Ask::Describe(group) => {
+                let outcome = self.describe(&group);
+                self.answer_result(ticket, outcome.map(Answer::Described));
+            }
+            Ask::Delete(group) => {
+                let outcome = self.delete(&group);
+                self.answer_result(ticket, outcome.map(|()| Answer::Deleted));
+            }
+            Ask::ConsumerHeartbeat(_) => self.answer(ticket, Answer::Refused(Refusal::ProtocolDisabled)),
+            Ask::ConsumerDescribe(_) => self.answer(ticket, Answer::Refused(Refusal::GroupNotFound)),
+            Ask::TopicDeleted(topic) => self.sweep_topic(topic, ticket),
+        }
+    }
+
+    fn on_time(&mut self) {
+        self.go_on_sweeping(TICK_RECORDS_MAX);
+        self.go_on_expiring(TICK_RECORDS_MAX);
+        let now = self.context.now.mono;
+        while self.out.records.len() < TICK_RECORDS_MAX {
+            let Some((at, timer)) = self.soft.timers.pop_due(now) else { break };
+            match timer {
+                Timer::Session(group, member) => {
+                    self.with_live(&group, |classic| classic.on_session_entry(&member, at));
+                }
+                Timer::Join(group) => {
+                    self.with_live(&group, |classic| classic.on_join_entry(at));
+                }
+                Timer::Sync(group) => {
+                    self.with_live(&group, |classic| classic.on_sync_entry(at));
+                }
+                Timer::Retention => self.on_retention_entry(at),
+            }
+        }
+    }
+
+    pub fn answer(&mut self, ticket: Ticket, answer: Answer) {
+        self.out.answers.push((ticket, answer));
+    }
+
+    pub fn answer_result(&mut self, ticket: Ticket, outcome: Result<Answer, Refusal>) {
+        self.answer(ticket, outcome.unwrap_or_else(Answer::Refused));
+    }
+
+    pub fn write(&mut self, key: Key, value: Option<bytes::Bytes>) {
+        self.out.records.push(Entry { key: key.encode(), value });
+    }
+
+    pub fn group(&self, id: &GroupId) -> Option<&'a Group> {
+        self.hard.groups.get(id)
+    }
+
+    fn join(&mut self, ask: Join, ticket: Ticket) {
+        let id = ask.group.clone();
+        let is_new = self.group(&id).is_none();
+        if is_new && !self.soft.live.contains_key(&id) && !ask.member.is_empty() {
+            return self.answer(ticket, Answer::Refused(Refusal::UnknownMember));
+        }
+        let created = self.with_classic(&id, |classic| {
+            classic.join(ask, ticket);
+            // A group exists from its first member's first request on.
+            is_new && !classic.group.is_idle() && classic.out.records.is_empty()
+        });
+        if created {
+            self.write(Key::Group(id), Some(GroupMetadata::created().encode()));
+        }
+    }
+
+    /// For what only a member may ask: a group that exists and has somebody in it.
+    fn member_of<R>(&mut self, id: &GroupId, act: impl FnOnce(&mut Classic<'_>) -> R) -> Result<R, Refusal> {
+        if self.group(id).is_none() {
+            return Err(Refusal::UnknownMember);
+        }
+        Ok(self.with_classic(id, act))
+    }
+
+    /// The same, where the group gives the answer itself.
+    fn with_members(&mut self, id: &GroupId, ticket: Ticket, act: impl FnOnce(&mut Classic<'_>)) {
+        if let Err(refusal) = self.member_of(id, act) {
+            self.answer(ticket, Answer::Refused(refusal));
+        }
+    }
+
+    /// Acts on a group that is at work; one that is not has no deadlines.
+    fn with_live(&mut self, id: &GroupId, act: impl FnOnce(&mut Classic<'_>)) {
+        if self.soft.live.contains_key(id) {
+            self.with_classic(id, act);
+        }
+    }
+
+    /// Acts on a classic group, as it works or as it was found. One that has nothing to remember rests again.
+    pub fn with_classic<R>(&mut self, id: &GroupId, act: impl FnOnce(&mut Classic<'_>) -> R) -> R {
+        let stored = self.hard.groups.get(id).map(|group| &group.body);
+        let Soft { live, timers, .. } = &mut *self.soft;
+        let group = live.entry(id.clone()).or_insert_with(|| match stored {
+            Some(Body::Classic(stored)) => {
+                let mut group = ClassicGroup::from_stored(id, stored);
+                group.start_sessions(timers, self.context.now.mono);
+                group
+            }
+            Some(Body::Simple) | None => ClassicGroup::new(id.clone()),
+        });
+        let mut classic =
+            Classic { group, timers, settings: &self.hard.settings, context: self.context, out: &mut self.out };
+        let result = act(&mut classic);
+        if classic.group.is_idle() {
+            live.remove(id);
+        }
+        result
+    }
+}

@@ -1,0 +1,128 @@
+//! Offsets that go: because nobody used them for long, or because their topic is gone. Both in bounded pieces.
+
+use std::{collections::BTreeSet, ops::Bound};
+
+use heddle_model::{Mono, Ticket};
+
+use crate::{
+    Answer, GroupId, TopicName,
+    decide::Turn,
+    hard::{Body, Group},
+    schema::{Key, StoredOffset},
+    soft::Sweep,
+    timers::Timer,
+};
+
+/// Groups that one tick looks at.
+const GROUPS_PER_TICK: usize = 200;
+
+impl Turn<'_> {
+    pub fn sweep_topic(&mut self, topic: TopicName, ticket: Ticket) {
+        self.soft.sweeps.push_back(Sweep { topic, from: None, removed: 0, ticket });
+    }
+
+    pub fn go_on_sweeping(&mut self, records_max: usize) {
+        let mut groups_left = GROUPS_PER_TICK;
+        while self.out.records.len() < records_max && groups_left > 0 {
+            let Some(mut sweep) = self.soft.sweeps.pop_front() else { return };
+            match self.next_group(sweep.from.as_ref()) {
+                Some(id) => {
+                    groups_left -= 1;
+                    sweep.removed += self.forget_offsets(&id, Some(&sweep.topic));
+                    sweep.from = Some(id);
+                    self.soft.sweeps.push_front(sweep);
+                }
+                None => self.answer(sweep.ticket, Answer::Forgotten(sweep.removed)),
+            }
+        }
+    }
+
+    fn next_group(&self, after: Option<&GroupId>) -> Option<GroupId> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.hard.groups.range::<GroupId, _>((from, Bound::Unbounded)).next().map(|(id, _)| id.clone())
+    }
+
+    /// The next round of expiry is due.
+    pub fn on_retention_entry(&mut self, at: Mono) {
+        let now = self.context.now.mono;
+        if self.soft.timers.ring(&mut self.soft.retention, at, now, || Timer::Retention) {
+            self.soft.expiring_from = Some(GroupId::default());
+            let interval_ms = self.hard.settings.offsets_retention_check_interval_ms.max(1) as u64;
+            self.soft.timers.set(&mut self.soft.retention, now.plus_ms(interval_ms), || Timer::Retention);
+            self.expire_group(&GroupId::default());
+        }
+    }
+
+    pub fn go_on_expiring(&mut self, records_max: usize) {
+        let Some(mut from) = self.soft.expiring_from.take() else { return };
+        for _ in 0..GROUPS_PER_TICK {
+            if self.out.records.len() >= records_max {
+                break;
+            }
+            let Some(id) = self.next_group(Some(&from)) else { return };
+            self.expire_group(&id);
+            from = id;
+        }
+        self.soft.expiring_from = Some(from);
+    }
+
+    /// Drops what is too old; a group that has nothing left, and nobody in it, goes with it.
+    fn expire_group(&mut self, id: &GroupId) {
+        let Some(group) = self.group(id) else { return };
+        let Some(rule) = self.expiry_rule(id, group) else { return };
+        let mut nothing_left = group.pending == 0;
+        for (topic, partitions) in &group.offsets {
+            let kept = rule.subscribed.contains(topic);
+            for (partition, stored) in partitions {
+                if !kept && self.is_expired(&rule, stored) && !self.is_pending(id, topic, *partition) {
+                    self.forget_offset(id, topic, *partition);
+                } else {
+                    nothing_left = false;
+                }
+            }
+        }
+        if nothing_left && rule.is_empty && group.body != Body::Simple {
+            self.write(Key::Group(id.clone()), None);
+        }
+    }
+
+    fn is_expired(&self, rule: &ExpiryRule, stored: &StoredOffset) -> bool {
+        let now = self.context.now.wall.0;
+        match stored.expires_at {
+            Some(expires_at) => now >= expires_at,
+            None => {
+                let since = rule.since.unwrap_or(stored.committed.committed_at);
+                now.saturating_sub(since) >= self.hard.settings.offsets_retention_ms
+            }
+        }
+    }
+
+    /// `None`: nothing of this group expires now.
+    fn expiry_rule(&self, id: &GroupId, group: &Group) -> Option<ExpiryRule> {
+        match &group.body {
+            Body::Simple => Some(ExpiryRule { since: None, subscribed: BTreeSet::new(), is_empty: true }),
+            Body::Classic(stored) => match self.soft.live.get(id) {
+                // Empty: from the time that it became so, if that is known.
+                None => Some(ExpiryRule {
+                    since: (stored.since >= 0 && !stored.protocol_type.is_empty()).then_some(stored.since),
+                    subscribed: BTreeSet::new(),
+                    is_empty: true,
+                }),
+                // Stable consumers: what they no longer subscribe to.
+                Some(live) if live.phase == crate::classic::Phase::Stable => {
+                    let subscribed = live.subscribed.clone()?;
+                    Some(ExpiryRule { since: None, subscribed, is_empty: false })
+                }
+                Some(_) => None,
+            },
+        }
+    }
+}
+
+struct ExpiryRule {
+    /// When the clock began to run, if not with each commit. Milliseconds since 1970.
+    since: Option<i64>,
+    /// What is still in use.
+    subscribed: BTreeSet<TopicName>,
+    is_empty: bool,
+}

@@ -1,0 +1,73 @@
+//! What only a leader has: groups at work, deadlines, waiting tickets. A new leader starts without.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use heddle_model::{Mono, Now, Ticket};
+
+use crate::{
+    GroupId, Groups, TopicName,
+    classic::ClassicGroup,
+    hard::Body,
+    timers::{Alarm, Timer, Timers},
+};
+
+#[derive(Debug, Default)]
+pub struct Soft {
+    pub(crate) live: BTreeMap<GroupId, ClassicGroup>,
+    pub(crate) timers: Timers,
+    pub(crate) retention: Alarm,
+    /// Where the present round of offset expiry goes on; `None`: no round is under way.
+    pub(crate) expiring_from: Option<GroupId>,
+    /// Deleted topics whose offsets are being removed, in pieces.
+    pub(crate) sweeps: VecDeque<Sweep>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Sweep {
+    pub topic: TopicName,
+    /// Where to go on.
+    pub from: Option<GroupId>,
+    pub removed: usize,
+    pub ticket: Ticket,
+}
+
+impl Groups {
+    /// What a new leader begins with: every member that is known has its whole session timeout to be heard of.
+    pub fn lead(&self, now: Now) -> Soft {
+        let mut soft = Soft::default();
+        for (id, group) in &self.groups {
+            if let Body::Classic(stored) = &group.body
+                && !stored.members.is_empty()
+            {
+                let mut live = ClassicGroup::from_stored(id, stored);
+                live.start_sessions(&mut soft.timers, now.mono);
+                soft.live.insert(id.clone(), live);
+            }
+        }
+        let interval_ms = self.settings.offsets_retention_check_interval_ms.max(1) as u64;
+        soft.timers.set(&mut soft.retention, now.mono.plus_ms(interval_ms), || Timer::Retention);
+        soft
+    }
+}
+
+impl Soft {
+    /// When `tick` has something to do.
+    pub fn next_deadline(&self) -> Option<Mono> {
+        if self.has_work() {
+            return Some(Mono(0));
+        }
+        self.timers.next()
+    }
+
+    /// Work that was begun and goes on at once.
+    pub(crate) fn has_work(&self) -> bool {
+        self.expiring_from.is_some() || !self.sweeps.is_empty()
+    }
+
+    /// Leadership is over: the tickets that still wait, each to be refused with `NotCoordinator`.
+    pub fn abandon(self) -> Vec<Ticket> {
+        let members = self.live.into_values().flat_map(|group| group.members.into_values());
+        let waiting = members.flat_map(|member| member.join.into_iter().chain(member.sync));
+        waiting.chain(self.sweeps.into_iter().map(|sweep| sweep.ticket)).collect()
+    }
+}
