@@ -27,3 +27,6 @@ pub use names::*;
 pub use settings::*;
 pub use soft::Soft;
 pub use topics::*;
+
+#[cfg(test)]
+mod script;

@@ -19,6 +19,8 @@ mod stored;
 mod sync;
 
 pub(crate) use group::{ClassicGroup, Phase};
+#[cfg(test)]
+pub(crate) use stored::subscribed_topics;
 
 use heddle_model::Ticket;
 

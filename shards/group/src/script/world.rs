@@ -1,0 +1,181 @@
+//! A coordinator, its log, a clock and some topics, driven by commands.
+
+use std::collections::BTreeMap;
+
+use heddle_model::{Mono, Now, ProducerId, ShardId, Ticket, TopicId, Wall};
+
+use crate::{Context, Decision, Entry, GroupId, GroupOverrides, GroupSettings, Groups, Soft, TopicName, Topics};
+
+use super::{command, trace};
+
+pub struct World {
+    pub groups: Groups,
+    pub soft: Soft,
+    pub now: Now,
+    pub topics: FakeTopics,
+    log: Vec<Logged>,
+}
+
+#[derive(Default)]
+pub struct FakeTopics {
+    pub known: BTreeMap<TopicName, (TopicId, i32)>,
+    pub overrides: GroupOverrides,
+    version: u64,
+}
+
+enum Logged {
+    Plain(Entry),
+    Pending(ProducerId, Entry),
+    End(ProducerId, bool),
+}
+
+impl FakeTopics {
+    pub fn set(&mut self, name: &str, partitions: i32) {
+        let next = self.known.len() as u128 + 0x70;
+        let entry = self.known.entry(TopicName::new(name)).or_insert((TopicId(next), partitions));
+        entry.1 = partitions;
+        self.version += 1;
+    }
+
+    pub fn remove(&mut self, name: &str) {
+        self.known.remove(name);
+        self.version += 1;
+    }
+}
+
+impl Topics for FakeTopics {
+    fn version(&self) -> u64 {
+        self.version
+    }
+
+    fn by_name(&self, name: &str) -> Option<(TopicId, i32)> {
+        self.known.get(name).copied()
+    }
+
+    fn by_id(&self, id: TopicId) -> Option<(TopicName, i32)> {
+        self.known.iter().find(|(_, known)| known.0 == id).map(|(name, known)| (name.clone(), known.1))
+    }
+
+    fn each_name(&self, visit: &mut dyn FnMut(&str)) {
+        self.known.keys().for_each(|name| visit(name.as_str()));
+    }
+
+    fn overrides(&self, _group: &GroupId) -> GroupOverrides {
+        self.overrides
+    }
+}
+
+impl World {
+    pub fn new() -> World {
+        let groups = Groups::new(GroupSettings::default());
+        let now = Now { mono: Mono(1_000_000), wall: Wall(1_000_000) };
+        let soft = groups.lead(now);
+        World { groups, soft, now, topics: FakeTopics::default(), log: Vec::new() }
+    }
+
+    /// Runs one command; gives the lines of its trace.
+    pub fn run(&mut self, line: &str) -> Vec<String> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let (verb, rest) = words.split_first().expect("a command");
+        match (*verb, rest) {
+            ("topic", [name, partitions]) => {
+                self.topics.set(name, partitions.parse().expect("a number"));
+                Vec::new()
+            }
+            ("drop-topic", [name]) => {
+                self.topics.remove(name);
+                Vec::new()
+            }
+            ("set", [name, value]) => {
+                command::configure(&mut self.groups, &mut self.topics.overrides, name, value);
+                Vec::new()
+            }
+            ("wait", [ms]) => self.wait(ms.parse().expect("milliseconds")),
+            ("failover", []) => self.fail_over(),
+            ("end-transaction", [producer, outcome]) => {
+                let (producer, committed) =
+                    (ProducerId(producer.parse().expect("a producer id")), *outcome == "commit");
+                self.groups.end_transaction(producer, committed);
+                self.log.push(Logged::End(producer, committed));
+                Vec::new()
+            }
+            (verb, [ticket, arguments @ ..]) => {
+                let ask = command::parse(verb, arguments);
+                let ticket = ticket_of(ticket.parse().expect("a ticket's number"));
+                let context = Context { now: self.now, topics: &self.topics, entropy: ticket.slot.into() };
+                let decision = self.groups.decide(context, ask, ticket, &mut self.soft);
+                self.apply(decision)
+            }
+            _ => panic!("no such command: {line}"),
+        }
+    }
+
+    /// Lets time pass, stopping at every deadline.
+    fn wait(&mut self, ms: u64) -> Vec<String> {
+        let end = self.now.mono.plus_ms(ms);
+        let mut lines = Vec::new();
+        loop {
+            let next = self.soft.next_deadline().filter(|next| *next <= end);
+            let at = next.unwrap_or(end).max(self.now.mono);
+            self.now.wall.0 += (at.since_us(self.now.mono) / 1000) as i64;
+            self.now.mono = at;
+            if next.is_none() {
+                return lines;
+            }
+            let context = Context { now: self.now, topics: &self.topics, entropy: 0 };
+            let decision = self.groups.tick(context, &mut self.soft);
+            lines.extend(self.apply(decision).into_iter().map(|line| format!("@{} {line}", self.now.wall.0)));
+        }
+    }
+
+    fn apply(&mut self, decision: Decision) -> Vec<String> {
+        let lines = trace::decision(&decision);
+        for entry in decision.records {
+            match decision.producer {
+                Some((producer, _)) => {
+                    let value = entry.value.as_deref();
+                    self.groups.replay_pending(producer, &entry.key, value).expect("our own record");
+                    self.log.push(Logged::Pending(producer, entry));
+                }
+                None => {
+                    self.groups.replay(&entry.key, entry.value.as_deref()).expect("our own record");
+                    self.log.push(Logged::Plain(entry));
+                }
+            }
+        }
+        self.soft.live.values().for_each(|group| group.check());
+        lines
+    }
+
+    /// What a node finds that has only the log.
+    fn replayed(&self) -> Groups {
+        let mut groups = Groups::new(self.groups.settings.clone());
+        for logged in &self.log {
+            match logged {
+                Logged::Plain(entry) => groups.replay(&entry.key, entry.value.as_deref()).expect("our own record"),
+                Logged::Pending(producer, entry) => {
+                    groups.replay_pending(*producer, &entry.key, entry.value.as_deref()).expect("our own record");
+                }
+                Logged::End(producer, committed) => groups.end_transaction(*producer, *committed),
+            }
+        }
+        groups
+    }
+
+    /// Trap 11: live state is what the log gives.
+    pub fn check_replay(&self) {
+        assert_eq!(self.groups, self.replayed());
+    }
+
+    fn fail_over(&mut self) -> Vec<String> {
+        self.check_replay();
+        self.groups = self.replayed();
+        let soft = self.groups.lead(self.now);
+        let waiting = std::mem::replace(&mut self.soft, soft).abandon();
+        waiting.into_iter().map(|ticket| format!("{}: NotCoordinator", ticket.slot)).collect()
+    }
+}
+
+pub fn ticket_of(number: u32) -> Ticket {
+    Ticket { home: ShardId(0), slot: number, generation: 0, part: 0 }
+}
