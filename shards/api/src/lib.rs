@@ -1,1 +1,30 @@
-//! api
+//! A client's requests: bytes of a connection in, asks out; answers in, bytes out.
+//! Owns: connections and request order, the dispatch table, fetch sessions, one file per Kafka API, the map to error codes.
+//! Invariants: each accepted request is answered once and in order, or its connection closes; what is pending is bounded.
+//! Does not know: raft, log, which core or node owns what; it returns asks and gets answers.
+//! Read first: `ask.rs`, `api.rs`, `context.rs`, then any file in `handlers/`.
+
+mod admit;
+mod api;
+mod ask;
+mod config;
+mod connection;
+mod context;
+mod dispatch;
+mod errors;
+mod fetch_sessions;
+mod handlers;
+mod histogram;
+mod inbox;
+mod jobs;
+mod producer_ids;
+mod stats;
+#[cfg(test)]
+mod testing;
+mod topics;
+
+pub use api::Api;
+pub use ask::{Answer, Ask, Leaders, Target, View, Wish};
+pub use config::ApiConfig;
+pub use histogram::Histogram;
+pub use stats::{ApiStats, Stats};

@@ -1,0 +1,440 @@
+//! One core's clients. The house calls in with what happened and carries out what is wished.
+//!
+//! ```text
+//! on_received -> inbox -> advance -> start -> handler.start -> asks            (wish.asks)
+//! on_answer   -> job   -> flight.on_answer -> reply -> connection.answer -> outbox
+//! flush       -> one Send per connection with answers, wake_at                  (once, last in a turn)
+//! ```
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use heddle_border::{ConnId, Effect, ListenerId, Token};
+use heddle_model::limits::ANSWER_SLOTS;
+use heddle_model::{Mono, ShardId, Ticket};
+use heddle_protocol::{decode_request, split_header};
+use rustc_hash::FxHashMap;
+
+use crate::admit::{Admission, admit};
+use crate::ask::{Answer, View, Wish};
+use crate::config::ApiConfig;
+use crate::connection::Connection;
+use crate::context::{Caller, Closed, Context, Flight, Reply, Shared, Started};
+use crate::dispatch::APIS;
+use crate::fetch_sessions::FetchSessions;
+use crate::handlers::api_versions;
+use crate::jobs::{Job, JobId, Jobs};
+use crate::producer_ids::ProducerIds;
+use crate::stats::Stats;
+
+pub struct Api {
+    home: ShardId,
+    /// Of our tokens.
+    owner: u32,
+    shared: Shared,
+    connections: FxHashMap<ConnId, Connection>,
+    jobs: Jobs,
+    /// Sends on their way: whose, and how many bytes.
+    sends: FxHashMap<u32, (ConnId, usize)>,
+    next_send: u32,
+    /// Connections with something to flush, in the order they got it.
+    dirty: Vec<ConnId>,
+    /// Connections whose next request waits for an answer slot.
+    starved: VecDeque<ConnId>,
+    asks_under_way: usize,
+    unsent_bytes: usize,
+    job_bytes: usize,
+    paused: bool,
+    draining: bool,
+    idle_check_at: Option<Mono>,
+    stats: Stats,
+}
+
+impl Api {
+    /// `owner` marks the tokens of this room's sends.
+    pub fn new(home: ShardId, owner: u32, config: ApiConfig) -> Api {
+        let sessions = FetchSessions::new(home, config.fetch_sessions_max);
+        Api {
+            home,
+            owner,
+            shared: Shared { config, sessions, producer_ids: ProducerIds::default() },
+            connections: FxHashMap::default(),
+            jobs: Jobs::default(),
+            sends: FxHashMap::default(),
+            next_send: 0,
+            dirty: Vec::new(),
+            starved: VecDeque::new(),
+            asks_under_way: 0,
+            unsent_bytes: 0,
+            job_bytes: 0,
+            paused: false,
+            draining: false,
+            idle_check_at: None,
+            stats: Stats::new(),
+        }
+    }
+
+    pub fn on_opened(
+        &mut self,
+        conn: ConnId,
+        peer: SocketAddr,
+        listener: ListenerId,
+        view: &View<'_>,
+        wish: &mut Wish,
+    ) {
+        self.stats.connections_opened += 1;
+        let mut connection = Connection::new(peer, listener, view.now.mono);
+        if self.paused {
+            connection.paused = true;
+            wish.effects.push(Effect::Pause { conn });
+        }
+        let known = self.connections.insert(conn, connection);
+        assert!(known.is_none(), "a connection id is used once");
+        if self.draining {
+            self.close(conn, Closed::Stopping, view, wish);
+        } else if self.connections.len() > self.shared.config.connections_max {
+            self.close(conn, Closed::TooManyConnections, view, wish);
+        }
+        if self.idle_check_at.is_none() {
+            self.idle_check_at = Some(view.now.mono.plus_ms(self.shared.config.idle_ms));
+        }
+    }
+
+    pub fn on_received(&mut self, conn: ConnId, bytes: Bytes, view: &View<'_>, wish: &mut Wish) {
+        let draining = self.draining;
+        let taken = self.connections.get_mut(&conn).filter(|connection| !connection.closing && !draining);
+        let Some(connection) = taken else { return };
+        self.stats.bytes_in += bytes.len() as u64;
+        connection.last_active = view.now.mono;
+        if connection.inbox.push(bytes, self.shared.config.request_bytes_max).is_err() {
+            return self.close(conn, Closed::FrameSize, view, wish);
+        }
+        self.advance(conn, view, wish);
+    }
+
+    /// The send with this token left, or was dropped with its connection.
+    pub fn on_sent(&mut self, token: Token, view: &View<'_>, wish: &mut Wish) {
+        let Some((conn, bytes)) = self.sends.remove(&token.seq) else { return };
+        self.unsent_bytes -= bytes;
+        if let Some(connection) = self.connections.get_mut(&conn) {
+            connection.unsent_bytes -= bytes;
+            connection.last_active = view.now.mono;
+            self.advance(conn, view, wish);
+        }
+    }
+
+    /// The connection ended. Nothing is sent on it any more.
+    pub fn on_closed(&mut self, conn: ConnId, view: &View<'_>, wish: &mut Wish) {
+        self.abandon(conn, view, wish);
+        self.connections.remove(&conn);
+    }
+
+    /// The one answer to an ask. Late ones are dropped.
+    pub fn on_answer(&mut self, ticket: Ticket, answer: Answer, view: &View<'_>, wish: &mut Wish) {
+        self.asks_under_way = self.asks_under_way.checked_sub(1).expect("an ask is answered once");
+        let id = JobId { slot: ticket.slot, generation: ticket.generation };
+        self.step(id, view, wish, |flight, cx| flight.on_answer(ticket.part, answer, cx));
+    }
+
+    /// Deadlines of requests, idle connections. Due at `Wish::wake_at`; may be called at any time.
+    pub fn on_time(&mut self, view: &View<'_>, wish: &mut Wish) {
+        while let Some(id) = self.jobs.due(view.now.mono) {
+            self.step(id, view, wish, |flight, cx| {
+                cx.deadline = None;
+                flight.on_deadline(cx)
+            });
+        }
+        if self.idle_check_at.is_some_and(|at| at <= view.now.mono) {
+            self.close_idle(view, wish);
+        }
+    }
+
+    /// A new image. Requests read it when they start and finish; none waits for one.
+    pub fn on_image(&mut self, _view: &View<'_>, _wish: &mut Wish) {}
+
+    /// Memory or journal pressure: stop, or go on, reading all sockets.
+    pub fn pause_reading(&mut self, pause: bool, wish: &mut Wish) {
+        self.paused = pause;
+        for conn in self.sorted_connections() {
+            self.adjust_reading(conn, wish);
+        }
+    }
+
+    /// Stop: take no further request, answer those under way, close.
+    pub fn drain(&mut self, view: &View<'_>, wish: &mut Wish) {
+        self.draining = true;
+        for id in self.jobs.ids() {
+            self.step(id, view, wish, |flight, cx| if flight.is_idle_wait() { flight.on_deadline(cx) } else { None });
+        }
+        for conn in self.sorted_connections() {
+            if let Some(connection) = self.connections.get_mut(&conn) {
+                connection.inbox.clear();
+                if connection.is_quiet() {
+                    self.close(conn, Closed::Stopping, view, wish);
+                }
+            }
+        }
+    }
+
+    /// After `drain`: every connection ended and every ask was answered.
+    pub fn is_drained(&self) -> bool {
+        self.draining && self.connections.is_empty() && self.asks_under_way == 0
+    }
+
+    /// The last call of a turn: everything answered in it leaves, one send for each connection.
+    pub fn flush(&mut self, view: &View<'_>, wish: &mut Wish) {
+        while self.asks_under_way < ANSWER_SLOTS {
+            let Some(conn) = self.starved.pop_front() else { break };
+            self.advance(conn, view, wish);
+        }
+        for conn in std::mem::take(&mut self.dirty) {
+            self.send(conn, wish);
+        }
+        self.stats.connections = self.connections.len();
+        self.stats.in_flight = self.jobs.under_way();
+        self.stats.asks = self.asks_under_way;
+        self.stats.fetch_sessions = self.shared.sessions.len();
+        wish.wake_at = self.jobs.next_deadline().into_iter().chain(self.idle_check_at).min();
+    }
+
+    /// As of the last flush.
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// Requests and unsent answers held, bytes.
+    pub fn memory(&self) -> usize {
+        // Inboxes are summed on demand: the house asks once in a while, requests come all the time.
+        let inboxes = self.connections.values().map(|connection| connection.inbox.held_bytes()).sum::<usize>();
+        inboxes + self.job_bytes + self.unsent_bytes
+    }
+
+    /// Start what may start, and read or rest accordingly.
+    fn advance(&mut self, conn: ConnId, view: &View<'_>, wish: &mut Wish) {
+        while let Some(connection) = self.connections.get_mut(&conn) {
+            let Some(frame) = connection.inbox.front() else { break };
+            // A frame too short for a key starts at once, and is refused there.
+            let key = frame.first_chunk::<2>().map_or(-1, |key| i16::from_be_bytes(*key));
+            if !connection.may_start(key) {
+                break;
+            }
+            if self.asks_under_way >= ANSWER_SLOTS {
+                self.starved.push_back(conn);
+                break;
+            }
+            let Some(frame) = connection.inbox.pop() else { break };
+            self.start(conn, key, frame, view, wish);
+        }
+        self.adjust_reading(conn, wish);
+    }
+
+    fn start(&mut self, conn: ConnId, key: i16, frame: Bytes, view: &View<'_>, wish: &mut Wish) {
+        let (head, api) = match admit(&frame) {
+            Admission::Serve(head, api) => (head, api),
+            Admission::UnknownApiVersions(head) => {
+                let Some(connection) = self.connections.get_mut(&conn) else { return };
+                let place = connection.open_place(key);
+                return self.complete(conn, place, api_versions::unknown_version(head), view, wish);
+            }
+            Admission::Refuse(why) => return self.close(conn, why, view, wish),
+        };
+        let frame_bytes = frame.len();
+        let decoded = split_header(frame).ok().and_then(|(header, body)| {
+            let request = decode_request(head.key, head.version, body).ok()?;
+            Some((header, request))
+        });
+        let Some((header, request)) = decoded else { return self.close(conn, Closed::Malformed, view, wish) };
+        let Some(connection) = self.connections.get_mut(&conn) else { return };
+        let place = connection.open_place(key);
+        let caller = Caller {
+            conn,
+            peer: connection.peer,
+            listener: connection.listener,
+            head: header.head,
+            client_id: header.client_id,
+        };
+        let id = self.jobs.reserve();
+        let mut cx = Context {
+            view,
+            caller: &caller,
+            shared: &mut self.shared,
+            wish,
+            home: self.home,
+            job: id,
+            parts: 0,
+            asked: 0,
+            deadline: None,
+        };
+        let started = (APIS[api].start)(request, &mut cx);
+        let (parts, asked, deadline) = (cx.parts, cx.asked, cx.deadline);
+        self.asks_under_way += asked;
+        match started {
+            Started::Done(reply) => {
+                self.jobs.release(id);
+                self.stats.apis[api].latency.record(0);
+                self.complete(conn, place, reply, view, wish);
+            }
+            Started::Waiting(flight) => {
+                let started = view.now.mono;
+                self.job_bytes += frame_bytes;
+                if let Some(connection) = self.connections.get_mut(&conn) {
+                    connection.set_job(place, id);
+                }
+                self.jobs.insert(id, Job { conn, place, caller, api, started, frame_bytes, parts, deadline, flight });
+            }
+        }
+    }
+
+    /// Let a job act. Nothing happens if it is over.
+    fn step(
+        &mut self,
+        id: JobId,
+        view: &View<'_>,
+        wish: &mut Wish,
+        act: impl FnOnce(&mut dyn Flight, &mut Context<'_>) -> Option<Reply>,
+    ) {
+        let Some(mut job) = self.jobs.take(id) else { return };
+        let mut cx = Context {
+            view,
+            caller: &job.caller,
+            shared: &mut self.shared,
+            wish,
+            home: self.home,
+            job: id,
+            parts: job.parts,
+            asked: 0,
+            deadline: job.deadline,
+        };
+        let reply = act(job.flight.as_mut(), &mut cx);
+        let (parts, asked, deadline) = (cx.parts, cx.asked, cx.deadline);
+        (job.parts, job.deadline) = (parts, deadline);
+        self.asks_under_way += asked;
+        let Some(reply) = reply else { return self.jobs.insert(id, job) };
+        self.jobs.release(id);
+        self.job_bytes -= job.frame_bytes;
+        self.stats.apis[job.api].latency.record(view.now.mono.since_us(job.started));
+        self.complete(job.conn, job.place, reply, view, wish);
+        self.advance(job.conn, view, wish);
+    }
+
+    /// A request's end reaches its connection.
+    fn complete(&mut self, conn: ConnId, place: u64, reply: Reply, view: &View<'_>, wish: &mut Wish) {
+        let parts = match reply {
+            Reply::Send(parts) => parts,
+            Reply::Nothing => Vec::new(),
+            Reply::Close(why) => return self.close(conn, why, view, wish),
+        };
+        let Some(connection) = self.connections.get_mut(&conn) else { return };
+        connection.answer(place, parts);
+        if !connection.outbox.is_empty() {
+            self.touch(conn);
+        }
+        if self.draining && self.connections.get(&conn).is_some_and(Connection::is_quiet) {
+            self.close(conn, Closed::Stopping, view, wish);
+        }
+    }
+
+    /// Take nothing more from the connection; it ends after what was answered has left.
+    fn close(&mut self, conn: ConnId, why: Closed, view: &View<'_>, wish: &mut Wish) {
+        let Some(connection) = self.connections.get_mut(&conn).filter(|connection| !connection.closing) else { return };
+        connection.closing = true;
+        *self.stats.closed.entry(why.name()).or_default() += 1;
+        self.abandon(conn, view, wish);
+        self.touch(conn);
+    }
+
+    /// Forget the requests under way on a connection.
+    fn abandon(&mut self, conn: ConnId, view: &View<'_>, wish: &mut Wish) {
+        let Some(connection) = self.connections.get_mut(&conn) else { return };
+        for id in connection.abandon() {
+            // The job being worked on right now has been taken out already.
+            let Some(mut job) = self.jobs.take(id) else { continue };
+            let mut cx = Context {
+                view,
+                caller: &job.caller,
+                shared: &mut self.shared,
+                wish,
+                home: self.home,
+                job: id,
+                parts: job.parts,
+                asked: 0,
+                deadline: None,
+            };
+            job.flight.on_gone(&mut cx);
+            assert_eq!(cx.asked, 0, "who is gone asks nothing");
+            self.job_bytes -= job.frame_bytes;
+            self.jobs.release(id);
+        }
+    }
+
+    fn close_idle(&mut self, view: &View<'_>, wish: &mut Wish) {
+        let now = view.now.mono;
+        let idle_ms = self.shared.config.idle_ms;
+        for conn in self.sorted_connections() {
+            let Some(connection) = self.connections.get(&conn) else { continue };
+            let is_idle = connection.is_quiet() && connection.unsent_bytes == 0;
+            if is_idle && connection.last_active.plus_ms(idle_ms) <= now {
+                self.close(conn, Closed::Idle, view, wish);
+            }
+        }
+        // A sweep at a tenth of the time: a connection closes at most that much later than it could.
+        self.idle_check_at = if self.connections.is_empty() { None } else { Some(now.plus_ms((idle_ms / 10).max(1))) };
+    }
+
+    fn touch(&mut self, conn: ConnId) {
+        if let Some(connection) = self.connections.get_mut(&conn).filter(|connection| !connection.dirty) {
+            connection.dirty = true;
+            self.dirty.push(conn);
+        }
+    }
+
+    fn send(&mut self, conn: ConnId, wish: &mut Wish) {
+        let Some(connection) = self.connections.get_mut(&conn) else { return };
+        connection.dirty = false;
+        if !connection.outbox.is_empty() && !connection.closed {
+            let parts = std::mem::take(&mut connection.outbox);
+            let bytes = parts.iter().map(Bytes::len).sum::<usize>();
+            connection.unsent_bytes += bytes;
+            self.unsent_bytes += bytes;
+            self.stats.bytes_out += bytes as u64;
+            self.next_send = self.next_send.wrapping_add(1);
+            self.sends.insert(self.next_send, (conn, bytes));
+            wish.effects.push(Effect::Send { conn, token: Token { owner: self.owner, seq: self.next_send }, parts });
+        }
+        if connection.closing && !connection.closed {
+            connection.closed = true;
+            wish.effects.push(Effect::Close { conn });
+        }
+    }
+
+    fn adjust_reading(&mut self, conn: ConnId, wish: &mut Wish) {
+        let Some(connection) = self.connections.get_mut(&conn) else { return };
+        let pause = (self.paused || connection.is_full()) && !connection.closing;
+        if pause != connection.paused && !connection.closed {
+            connection.paused = pause;
+            wish.effects.push(if pause { Effect::Pause { conn } } else { Effect::Resume { conn } });
+        }
+    }
+
+    fn sorted_connections(&self) -> Vec<ConnId> {
+        let mut all: Vec<ConnId> = self.connections.keys().copied().collect();
+        all.sort_unstable();
+        all
+    }
+}
+
+impl Closed {
+    fn name(self) -> &'static str {
+        match self {
+            Closed::FrameSize => "frame size",
+            Closed::Malformed => "malformed",
+            Closed::NotServed => "not served",
+            Closed::SilentProduce => "silent produce failed",
+            Closed::Unencodable => "unencodable",
+            Closed::Idle => "idle",
+            Closed::TooManyConnections => "too many connections",
+            Closed::Stopping => "stopping",
+        }
+    }
+}

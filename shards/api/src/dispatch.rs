@@ -1,0 +1,56 @@
+//! The dispatch table: API key -> handler. ApiVersions names exactly what stands here.
+
+use heddle_protocol::messages::{ApiKey, RequestKind};
+
+use crate::context::{Closed, Context, Reply, Started};
+use crate::handlers::*;
+
+pub(crate) struct Served {
+    pub key: i16,
+    pub name: &'static str,
+    pub start: fn(RequestKind, &mut Context<'_>) -> Started,
+}
+
+macro_rules! apis {
+    ($($api:ident => $start:path),* $(,)?) => {
+        pub(crate) static APIS: &[Served] = &[$(Served {
+            key: ApiKey::$api as i16,
+            name: stringify!($api),
+            start: |request, cx| match request {
+                RequestKind::$api(request) => $start(request, cx),
+                // The decoder is asked for this key's request, so it is no other.
+                _ => Started::Done(Reply::Close(Closed::Malformed)),
+            },
+        }),*];
+    };
+}
+
+// In the order of the keys. A new API is its file in `handlers/` and its line here.
+apis! {
+    Produce => produce::start,
+    Fetch => fetch::start,
+    ListOffsets => list_offsets::start,
+    Metadata => metadata::start,
+    ApiVersions => api_versions::start,
+    InitProducerId => init_producer_id::start,
+    OffsetForLeaderEpoch => offset_for_leader_epoch::start,
+    DescribeCluster => describe_cluster::start,
+}
+
+/// The index of an API in the table.
+pub(crate) fn find(key: i16) -> Option<usize> {
+    APIS.binary_search_by_key(&key, |served| served.key).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use heddle_protocol::versions_of;
+
+    use super::*;
+
+    #[test]
+    fn the_table_is_in_the_order_of_keys_and_decodable() {
+        assert!(APIS.windows(2).all(|pair| pair[0].key < pair[1].key));
+        assert!(APIS.iter().all(|served| versions_of(served.key).is_some()));
+    }
+}

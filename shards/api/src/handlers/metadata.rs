@@ -1,0 +1,162 @@
+//! Metadata (3), versions 0 to 13: brokers, topics, who leads what. Creates topics that are asked for and missing.
+
+use std::sync::Arc;
+
+use heddle_controller::{InternalTopic, NewTopic, Topic};
+use heddle_model::{NodeId, PartitionId};
+use heddle_protocol::messages::metadata_request::MetadataRequestTopic;
+use heddle_protocol::messages::metadata_response::{
+    MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+};
+use heddle_protocol::messages::{BrokerId, MetadataRequest, MetadataResponse, TopicName};
+use heddle_protocol::{ErrorCode, text, topic_id_of, uuid_of};
+
+use crate::ask::{Answer, Ask, Target, View};
+use crate::context::{Context, Reply, Started};
+use crate::errors;
+
+/// How long an answer waits for topics to be created. A client asks again soon after LEADER_NOT_AVAILABLE.
+const CREATION_WAIT_MS: u64 = 1000;
+
+/// One topic of the answer.
+enum Entry {
+    Known(Arc<Topic>),
+    Failed(MetadataResponseTopic),
+    /// Being created by the ask of this number.
+    Created {
+        name: String,
+        part: u32,
+    },
+}
+
+pub(crate) fn start(request: MetadataRequest, cx: &mut Context<'_>) -> Started {
+    // Version 0 has no null: an empty list means all topics there.
+    let topics = request.topics.filter(|topics| cx.version() > 0 || !topics.is_empty());
+    let Some(mut topics) = topics else {
+        let entries = cx.view.image.topics().cloned().map(Entry::Known).collect();
+        return cx.gather(entries, finish);
+    };
+    let mut seen = std::collections::BTreeSet::new();
+    topics.retain(|topic| seen.insert((topic.topic_id, topic.name.clone())));
+    let may_create = request.allow_auto_topic_creation && cx.shared.config.auto_create_topics;
+    let entries = topics.into_iter().map(|topic| entry(topic, may_create, cx)).collect();
+    cx.set_deadline_ms(CREATION_WAIT_MS);
+    cx.gather(entries, finish)
+}
+
+fn entry(topic: MetadataRequestTopic, may_create: bool, cx: &mut Context<'_>) -> Entry {
+    // From version 10 on a topic may be given by id; its name is null then.
+    let Some(name) = topic.name else {
+        let id = topic_id_of(topic.topic_id);
+        return match cx.view.image.topic_by_id(id) {
+            Some(known) => Entry::Known(known.clone()),
+            None => {
+                let failed = MetadataResponseTopic::default().with_topic_id(topic.topic_id);
+                // The name may be null from version 12 on only.
+                let name = if cx.version() >= 12 { None } else { Some(TopicName::default()) };
+                Entry::Failed(failed.with_name(name).with_error_code(ErrorCode::UnknownTopicId.code()))
+            }
+        };
+    };
+    if let Some(known) = cx.view.image.topic(&name) {
+        return Entry::Known(known.clone());
+    }
+    if !is_legal(&name) {
+        return Entry::Failed(failed(&name, ErrorCode::InvalidTopicException));
+    }
+    if !may_create {
+        return Entry::Failed(failed(&name, ErrorCode::UnknownTopicOrPartition));
+    }
+    let internal =
+        [InternalTopic::Offsets, InternalTopic::Transactions].into_iter().find(|t| t.name() == name.as_str());
+    let ask = match internal {
+        Some(internal) => heddle_controller::Ask::EnsureInternalTopic(internal),
+        None => heddle_controller::Ask::CreateTopics {
+            topics: vec![NewTopic::with_defaults(name.as_str())],
+            validate_only: false,
+        },
+    };
+    let part = cx.ask(Target::Controller, Ask::Controller(ask));
+    Entry::Created { name: name.to_string(), part }
+}
+
+/// Kafka's rule: 1 to 249 letters, digits, `.`, `_`, `-`; not `.` or `..`.
+fn is_legal(name: &str) -> bool {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    (1..=249).contains(&name.len()) && name != "." && name != ".." && name.bytes().all(legal)
+}
+
+fn finish(entries: Vec<Entry>, answers: Vec<Answer>, cx: &mut Context<'_>) -> Reply {
+    let view = cx.view;
+    let describe = |entry: Entry| match entry {
+        Entry::Known(topic) => describe(&topic, view, cx.version()),
+        Entry::Failed(topic) => topic,
+        Entry::Created { name, part } => match view.image.topic(&name) {
+            Some(topic) => describe(topic, view, cx.version()),
+            None => failed(&name, outcome(&answers[part as usize])),
+        },
+    };
+    let brokers = view.image.brokers().map(|broker| {
+        let known = MetadataResponseBroker::default().with_node_id(BrokerId(broker.id.0));
+        let known = known.with_host(text(&broker.host)).with_port(i32::from(broker.port));
+        if cx.version() >= 1 { known.with_rack(broker.rack.as_deref().map(text)) } else { known }
+    });
+    let mut response = MetadataResponse::default()
+        .with_brokers(brokers.collect())
+        .with_topics(entries.into_iter().map(describe).collect());
+    if cx.version() >= 1 {
+        response = response.with_controller_id(BrokerId(controller(view).0));
+    }
+    if cx.version() >= 2 {
+        response = response.with_cluster_id(Some(text(&view.image.cluster_id)));
+    }
+    cx.respond(&response)
+}
+
+/// The node that clients shall send admin requests to: it must be alive, and this one forwards if need be.
+fn controller(view: &View<'_>) -> NodeId {
+    view.leaders.leader(PartitionId::CONTROLLER).map_or(view.me, |(node, _)| node)
+}
+
+/// What an attempt to create a topic came to, for a topic that is not in this core's image (yet).
+fn outcome(answer: &Answer) -> ErrorCode {
+    use heddle_controller::{Answer as Controller, Refusal};
+    let refused = match answer {
+        Answer::Controller(Controller::CreatedTopics(results)) => {
+            results.first().and_then(|created| created.result.as_ref().err())
+        }
+        Answer::Controller(Controller::Refused(refused)) => Some(refused),
+        _ => None,
+    };
+    match refused.map(|refused| refused.why) {
+        // Created, or will be, or was by somebody else: ask again.
+        None | Some(Refusal::TopicExists) => ErrorCode::LeaderNotAvailable,
+        Some(Refusal::NotController | Refusal::NotReady) => ErrorCode::UnknownTopicOrPartition,
+        Some(refusal) => errors::of_controller(refusal),
+    }
+}
+
+fn failed(name: &str, error: ErrorCode) -> MetadataResponseTopic {
+    MetadataResponseTopic::default().with_name(Some(TopicName(text(name)))).with_error_code(error.code())
+}
+
+fn describe(topic: &Topic, view: &View<'_>, version: i16) -> MetadataResponseTopic {
+    let partitions = topic.placements().map(|(id, placement)| {
+        let replicas: Vec<BrokerId> = placement.replicas.iter().map(|replica| BrokerId(replica.voter.node.0)).collect();
+        let leader = view.leaders.leader(id).filter(|(node, _)| view.image.broker(*node).is_some());
+        let partition = MetadataResponsePartition::default()
+            .with_partition_index(id.index.0)
+            .with_replica_nodes(replicas.clone())
+            .with_isr_nodes(replicas);
+        let Some((node, term)) = leader else {
+            return partition.with_leader_id(BrokerId(-1)).with_error_code(ErrorCode::LeaderNotAvailable.code());
+        };
+        let partition = partition.with_leader_id(BrokerId(node.0));
+        if version >= 7 { partition.with_leader_epoch(term.0) } else { partition }
+    });
+    let described = MetadataResponseTopic::default()
+        .with_name(Some(TopicName(text(&topic.name))))
+        .with_partitions(partitions.collect());
+    let described = if version >= 1 { described.with_is_internal(topic.internal) } else { described };
+    if version >= 10 { described.with_topic_id(uuid_of(topic.id)) } else { described }
+}
