@@ -196,7 +196,7 @@ impl Group {
         todo.push(Instruction::PersistConfig(self.config.clone()));
         self.history.push(self.term, self.end);
         todo.push(Instruction::PersistLine { term: self.term, start: self.end });
-        self.log_start_wanted = self.log_start_wanted.max(log_start);
+        self.adopt_log_start(log_start);
         self.replicate_all(todo);
     }
 

@@ -99,6 +99,11 @@ impl Group {
         self.term
     }
 
+    /// Whom this replica voted for in the current term.
+    pub fn vote(&self) -> Option<Voter> {
+        self.vote
+    }
+
     pub fn role(&self) -> Role {
         match &self.seat {
             Seat::Follower(f) => Role::Follower { leader: f.leader },

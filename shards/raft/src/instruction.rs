@@ -95,7 +95,7 @@ pub enum Fault {
     CutBelowCommit { to: Offset, commit: Offset },
     /// A second leader in one term.
     SecondLeader { term: Term },
-    /// It rejects a point that it acknowledged before.
+    /// It rejects a point that it acknowledged before: its disk forgot, unless this is an old message come late.
     LostAcknowledged(AppendReject),
     /// No term is left (2^31 - 1 is reached).
     TermsExhausted,

@@ -130,6 +130,7 @@ impl Group {
         progress.on_ack(m.at);
         progress.config = progress.config.max(m.config);
         progress.log_start = progress.log_start.max(m.log_start);
+        self.adopt_log_start(m.log_start);
         self.advance(todo);
         self.replicate(from, todo);
         self.hand_over(todo);
@@ -145,16 +146,21 @@ impl Group {
         if m.term < self.term || !progress.is_rejection_current(m.from) {
             return;
         }
-        if progress.acked.is_some_and(|acked| m.hint < acked) {
-            todo.push(Instruction::Report { peer: from, fault: Fault::LostAcknowledged(m) });
-        }
         let shared = match self.history.largest_not_above(m.hint.term, self.end) {
             Some(own) if own.term == m.hint.term => Point { term: own.term, offset: own.offset.min(m.hint.offset) },
             Some(own) => own,
             // Lines that old are trimmed: below the log start.
             None => m.hint,
         };
-        progress.probe(shared);
+        match progress.acked {
+            // Sent before the acknowledgement, come after it.
+            Some(acked) if shared < acked && m.from > acked => progress.probe(acked),
+            Some(acked) if shared < acked => {
+                progress.probe(shared);
+                todo.push(Instruction::Report { peer: from, fault: Fault::LostAcknowledged(m) });
+            }
+            _ => progress.probe(shared),
+        }
         self.replicate(from, todo);
     }
 
@@ -190,6 +196,14 @@ impl Group {
         if offset > self.log_start_safe {
             self.log_start_safe = offset;
             todo.push(Instruction::LogStartSafe(offset));
+        }
+    }
+
+    /// A log start that an older leader had moved, told by a vote or an acknowledgement. It is committed, so an honest one
+    /// lies within the own log.
+    pub(crate) fn adopt_log_start(&mut self, offset: Offset) {
+        if offset <= self.end {
+            self.log_start_wanted = self.log_start_wanted.max(offset);
         }
     }
 

@@ -133,9 +133,9 @@ impl Append {
             && last.0 == self.to.term
             && last.1 <= self.to.offset
             && self.to.term <= self.term
-            && self.commit.0 >= 0
-            && self.log_start.0 >= 0
             && self.log_start_safe.0 >= 0
+            && self.log_start_safe <= self.log_start
+            && self.log_start <= self.commit
             && self.config.as_ref().is_none_or(|c| c.sound().is_ok() && c.term <= self.term)
     }
 
