@@ -1,0 +1,482 @@
+//! The loop of one core: reap, turn, submit, wait.
+//!
+//! While nothing cold is under way the core sleeps in its own ring. While something is, it sleeps in the executor, which
+//! runs the cold tasks, and the ring wakes it through an eventfd (`wait_in_executor`).
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use glommio::io::BufferedFile;
+use heddle_border::{Effect, Event, Machine, Out, Turn};
+use heddle_model::{Mono, ShardId};
+use io_uring::types::Timespec;
+use io_uring::{opcode, squeue, types};
+use nix::sys::eventfd::EventFd;
+
+use crate::clock::Clock;
+use crate::cold::Outcome;
+use crate::disk::{self, Disk};
+use crate::listen::{Accepted, Listeners, Occupancy};
+use crate::mailbox::{Mailbox, News, Peer};
+use crate::net::{self, Net};
+use crate::pool::Pool;
+use crate::ring::{Completion, Kind, Ring};
+use crate::spin::Spin;
+use crate::stats::Counters;
+use crate::trace::Trace;
+use crate::work::Workers;
+
+/// A turn above this is counted as long. Microseconds.
+const LONG_TURN_US: u64 = 1_000;
+/// A busy core lets the executor run at least this often while cold work is under way. Microseconds.
+const YIELD_US: u64 = 100;
+/// How long a halting core lets sends leave. Microseconds.
+const HALT_FLUSH_US: u64 = 250_000;
+/// How long a halting core waits for the kernel to give its memory back. Microseconds.
+const HALT_US: u64 = 5_000_000;
+
+/// What all cores of a process share.
+pub(crate) struct Shared<M> {
+    pub(crate) clock: Clock,
+    pub(crate) peers: Vec<Peer<M>>,
+    pub(crate) occupancy: Arc<Occupancy>,
+    pub(crate) workers: Workers,
+    pub(crate) trace: Option<Arc<Trace>>,
+    pub(crate) outside: Box<dyn Fn(ShardId, M) + Send + Sync>,
+}
+
+/// What a core has before the cores know each other.
+pub(crate) struct Parts {
+    pub(crate) me: ShardId,
+    pub(crate) ring: Ring,
+    pub(crate) pool: Pool,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) spin: Spin,
+    pub(crate) counters: Arc<Counters>,
+}
+
+pub(crate) struct Core<M: Machine> {
+    me: ShardId,
+    machine: M,
+    shared: Arc<Shared<M::Mail>>,
+    mailbox: Arc<Mailbox<M::Mail>>,
+    counters: Arc<Counters>,
+    ring: Ring,
+    net: Net,
+    listeners: Listeners,
+    disk: Disk,
+    spin: Spin,
+    /// Read by the executor while it has the core's thread.
+    bridge: BufferedFile,
+    events: VecDeque<Event>,
+    mail: VecDeque<(ShardId, M::Mail)>,
+    out: Out<M::Mail>,
+    /// Mail of this turn, by core.
+    outgoing: Vec<Vec<M::Mail>>,
+    completions: Vec<Completion>,
+    news: Vec<News>,
+    outcomes: Vec<Outcome>,
+    now: Mono,
+    previous_us: u64,
+    wake_at: Option<Mono>,
+    yielded: Mono,
+    /// The ring's own timeout that is under way, for sleeping in the executor.
+    timeout: Option<Mono>,
+    bell_word: Box<[u8; 8]>,
+    bell_armed: bool,
+    halted: bool,
+}
+
+impl<M: Machine> Core<M> {
+    /// To be called on the core's thread, within its executor.
+    pub(crate) fn new(mut parts: Parts, shared: Arc<Shared<M::Mail>>, machine: M) -> io::Result<Core<M>> {
+        let bridge = Rc::new(EventFd::new()?);
+        parts.ring.register_eventfd(bridge.as_raw_fd())?;
+        // SAFETY: a descriptor of our own, given away to the file.
+        let awaited = unsafe { BufferedFile::from_raw_fd(nix::unistd::dup(&bridge)?.into_raw_fd()) };
+        let me = parts.me;
+        let now = shared.clock.mono();
+        Ok(Core {
+            me,
+            machine,
+            mailbox: shared.peers[usize::from(me.0)].mailbox.clone(),
+            counters: parts.counters,
+            ring: parts.ring,
+            net: Net::new(me, parts.pool, shared.occupancy.clone()),
+            listeners: Listeners::new(shared.occupancy.clone()),
+            disk: Disk::new(parts.data_dir, bridge, shared.trace.clone()),
+            spin: parts.spin,
+            bridge: awaited,
+            events: VecDeque::new(),
+            mail: VecDeque::new(),
+            out: Out::new(),
+            outgoing: shared.peers.iter().map(|_| Vec::new()).collect(),
+            completions: Vec::new(),
+            news: Vec::new(),
+            outcomes: Vec::new(),
+            now,
+            previous_us: 0,
+            wake_at: None,
+            yielded: now,
+            timeout: None,
+            bell_word: Box::new([0; 8]),
+            bell_armed: false,
+            halted: false,
+            shared,
+        })
+    }
+
+    /// Turn until the machine halts.
+    pub(crate) async fn run(mut self) {
+        self.listen_to_bell();
+        self.turn();
+        while !self.halted {
+            if !self.has_input() {
+                self.wait().await;
+            } else {
+                self.ring.poll();
+                self.yield_if_due().await;
+            }
+            self.collect();
+            if self.has_input() || self.wake_at.is_some_and(|at| at <= self.now) {
+                self.turn();
+            }
+        }
+        self.wind_up().await;
+    }
+
+    fn has_input(&self) -> bool {
+        !self.events.is_empty() || !self.mail.is_empty()
+    }
+
+    fn turn(&mut self) {
+        let now = self.shared.clock.now();
+        let turn = Turn { now, previous_us: self.previous_us, events: &mut self.events, mail: &mut self.mail };
+        self.machine.turn(turn, &mut self.out);
+        self.now = self.shared.clock.mono();
+        self.previous_us = self.now.since_us(now.mono);
+        self.counters.turns.add(1);
+        self.counters.turn_us.add(self.previous_us);
+        if self.previous_us > LONG_TURN_US {
+            self.counters.long_turns.add(1);
+        }
+        self.wake_at = self.out.wake_at.take();
+        let mut effects = std::mem::take(&mut self.out.effects);
+        effects.drain(..).for_each(|effect| self.apply(effect));
+        self.out.effects = effects;
+        self.post();
+    }
+
+    fn apply(&mut self, effect: Effect) {
+        match effect {
+            Effect::Send { conn, token, parts } => {
+                let (net, mut step) = self.net_step();
+                net.send(conn, token, parts, &mut step);
+            }
+            Effect::Disk { token, op } => {
+                let (disk, mut step) = self.disk_step();
+                disk.submit(token, op, &mut step);
+            }
+            Effect::Pause { conn } => {
+                let (net, mut step) = self.net_step();
+                net.pause(conn, &mut step);
+            }
+            Effect::Resume { conn } => {
+                let (net, mut step) = self.net_step();
+                net.resume(conn, &mut step);
+            }
+            Effect::Close { conn } => {
+                let (net, mut step) = self.net_step();
+                net.close(conn, &mut step);
+            }
+            Effect::Listen { listener, addr } => {
+                self.listeners.listen(listener, addr, &mut self.ring, &mut self.events);
+            }
+            Effect::Unlisten { listener } => self.listeners.unlisten(listener, &mut self.ring),
+            Effect::Work { token, run } => {
+                self.counters.works.add(1);
+                self.shared.workers.run(token, run, self.mailbox.clone());
+            }
+            Effect::Halt => self.halted = true,
+        }
+    }
+
+    /// Hand the turn's mail out: one lock a core that gets some.
+    fn post(&mut self) {
+        for (to, mail) in self.out.mail.drain(..) {
+            if to == self.me {
+                self.mail.push_back((to, mail));
+            } else if to == ShardId::OUTSIDE {
+                (self.shared.outside)(self.me, mail);
+            } else {
+                self.outgoing[usize::from(to.0)].push(mail);
+            }
+        }
+        for to in 0..self.outgoing.len() {
+            if !self.outgoing[to].is_empty() {
+                let me = self.me;
+                let batch = &mut self.outgoing[to];
+                self.counters.mail_out.add(batch.len() as u64);
+                let wake = self.shared.peers[to]
+                    .mailbox
+                    .put(|queues| queues.mail.extend(batch.drain(..).map(|mail| (me, mail))));
+                // A halted core takes none.
+                batch.clear();
+                if wake {
+                    self.ring_doorbell(to);
+                }
+            }
+        }
+    }
+
+    fn ring_doorbell(&mut self, to: usize) {
+        self.counters.doorbells.add(1);
+        let fd = types::Fd(self.shared.peers[to].ring.as_raw_fd());
+        let entry = opcode::MsgRingData::new(fd, 0, Kind::Doorbell.data(0), None)
+            .build()
+            .flags(squeue::Flags::SKIP_SUCCESS)
+            .user_data(Kind::Rang.data(to as u32));
+        // SAFETY: no memory; the descriptor is open as long as any core has `shared`.
+        unsafe { self.ring.push(entry) };
+    }
+
+    /// Take everything that happened since the last turn.
+    fn collect(&mut self) {
+        self.now = self.shared.clock.mono();
+        let mut completions = std::mem::take(&mut self.completions);
+        self.ring.reap(&mut completions);
+        self.counters.completions.add(completions.len() as u64);
+        completions.drain(..).for_each(|done| self.on_completion(done));
+        self.completions = completions;
+
+        let taken = self.mailbox.take(&mut self.mail, &mut self.news);
+        self.counters.mail_in.add(taken as u64);
+        let mut news = std::mem::take(&mut self.news);
+        news.drain(..).for_each(|news| self.on_news(news));
+        self.news = news;
+
+        let mut outcomes = std::mem::take(&mut self.outcomes);
+        let (disk, mut step) = self.disk_step();
+        disk.take_cold(&mut outcomes, &mut step);
+        self.outcomes = outcomes;
+
+        let (net, mut step) = self.net_step();
+        net.on_time(&mut step);
+        self.listeners.on_time(self.now, &mut self.ring);
+    }
+
+    fn on_completion(&mut self, done: Completion) {
+        match done.kind {
+            Kind::Receive => {
+                let (net, mut step) = self.net_step();
+                net.on_received(done, &mut step);
+            }
+            Kind::Send => {
+                let (net, mut step) = self.net_step();
+                net.on_sent(done, &mut step);
+            }
+            Kind::Disk => {
+                let (disk, mut step) = self.disk_step();
+                disk.on_done(done, &mut step);
+            }
+            Kind::Accept => {
+                if let Some(accepted) = self.listeners.on_accept(done, self.now, &mut self.ring) {
+                    self.hand_over(accepted);
+                }
+            }
+            Kind::Bell => {
+                self.bell_armed = false;
+                if !self.halted {
+                    self.listen_to_bell();
+                }
+            }
+            Kind::Rang => self.shared.peers[done.slot as usize].mailbox.ring(),
+            Kind::Timeout => self.timeout = None,
+            // Waking up was all they were for.
+            Kind::Doorbell | Kind::Nobody => {}
+        }
+    }
+
+    fn on_news(&mut self, news: News) {
+        match news {
+            News::Adopt { socket, listener } => {
+                let (net, mut step) = self.net_step();
+                net.adopt(socket, listener, &mut step);
+            }
+            News::Worked { token, result } => self.events.push_back(Event::Worked { token, result }),
+            News::Stop => self.events.push_back(Event::Stop),
+        }
+    }
+
+    fn hand_over(&mut self, accepted: Accepted) {
+        let Accepted { socket, listener, to } = accepted;
+        if to == self.me {
+            let (net, mut step) = self.net_step();
+            return net.adopt(socket, listener, &mut step);
+        }
+        let to = usize::from(to.0);
+        let news = News::Adopt { socket, listener };
+        if self.shared.peers[to].mailbox.put(|queues| queues.news.push(news)) {
+            self.ring_doorbell(to);
+        }
+    }
+
+    /// Sleep until something happens or is due.
+    async fn wait(&mut self) {
+        if self.disk.cold_under_way() {
+            return self.wait_in_executor().await;
+        }
+        if self.spin.is_worthwhile() {
+            self.ring.poll();
+            if self.spin() {
+                return;
+            }
+        }
+        if !self.mailbox.fall_asleep() {
+            self.ring.poll();
+            return;
+        }
+        self.counters.parks.add(1);
+        let before = self.shared.clock.mono();
+        let timeout = self.deadline().map(|at| Duration::from_micros(at.since_us(before)));
+        self.ring.wait(timeout);
+        self.mailbox.awake();
+        self.spin.on_slept(self.shared.clock.mono().since_us(before));
+        self.note_enters();
+    }
+
+    /// True: something came, or is due.
+    fn spin(&mut self) -> bool {
+        let start = self.shared.clock.mono();
+        let deadline = self.deadline();
+        loop {
+            for _ in 0..16 {
+                if self.ring.has_work() {
+                    self.ring.poll();
+                }
+                if self.ring.has_completions() || self.mailbox.is_full() {
+                    self.counters.spins_won.add(1);
+                    self.spin.on_won();
+                    return true;
+                }
+                std::hint::spin_loop();
+            }
+            let now = self.shared.clock.mono();
+            if deadline.is_some_and(|at| at <= now) {
+                return true;
+            }
+            if now.since_us(start) >= self.spin.us() {
+                self.spin.on_lost();
+                return false;
+            }
+        }
+    }
+
+    /// Sleep in the executor, which runs cold tasks. They, and the ring, wake us through the bridge.
+    async fn wait_in_executor(&mut self) {
+        self.ring.enable_eventfd();
+        if let Some(at) = self.deadline().filter(|at| self.timeout.is_none_or(|armed| *at < armed)) {
+            self.arm_timeout(at);
+        }
+        self.ring.poll();
+        if !self.ring.has_completions() && self.mailbox.fall_asleep() {
+            self.counters.parks.add(1);
+            if let Err(e) = self.bridge.read_at(0, 8).await {
+                panic!("the core's eventfd cannot be read: {e}");
+            }
+            self.mailbox.awake();
+            self.yielded = self.shared.clock.mono();
+            self.ring.poll();
+        } else {
+            self.yield_if_due().await;
+        }
+        self.ring.disable_eventfd();
+        self.note_enters();
+    }
+
+    async fn yield_if_due(&mut self) {
+        if self.disk.cold_under_way() && self.now.since_us(self.yielded) > YIELD_US {
+            glommio::executor().yield_task_queue_now().await;
+            self.yielded = self.shared.clock.mono();
+        }
+    }
+
+    /// A timeout in the ring. One that fires early or twice costs an empty round of the loop, no more.
+    fn arm_timeout(&mut self, at: Mono) {
+        let span = Duration::from_micros(at.since_us(self.shared.clock.mono()));
+        let span = Timespec::new().sec(span.as_secs()).nsec(span.subsec_nanos());
+        let entry = opcode::Timeout::new(&span).build().user_data(Kind::Timeout.data(0));
+        // SAFETY: the kernel copies `span` when the entry is submitted, which `poll` does before it goes.
+        unsafe { self.ring.push(entry) };
+        self.ring.poll();
+        self.timeout = Some(at);
+    }
+
+    /// When the loop must go round though nothing happens.
+    fn deadline(&self) -> Option<Mono> {
+        [self.wake_at, self.net.deadline(), self.listeners.deadline()].into_iter().flatten().min()
+    }
+
+    fn listen_to_bell(&mut self) {
+        let fd = types::Fd(self.mailbox.bell().as_raw_fd());
+        let entry = opcode::Read::new(fd, self.bell_word.as_mut_ptr(), 8).build().user_data(Kind::Bell.data(0));
+        // SAFETY: the word is boxed, and the core waits for this read before it ends; the mailbox outlives the core.
+        unsafe { self.ring.push(entry) };
+        self.bell_armed = true;
+    }
+
+    fn note_enters(&mut self) {
+        self.counters.enters.add(std::mem::take(&mut self.ring.enters));
+    }
+
+    /// After `Halt`: let sends leave for a moment, end everything, wait until the kernel holds none of our memory.
+    async fn wind_up(mut self) {
+        let start = self.shared.clock.mono();
+        self.shared.occupancy.retire(self.me);
+        self.mailbox.close();
+        self.listeners.close_all(&mut self.ring);
+        while !self.net.is_flushed() && self.now < start.plus_us(HALT_FLUSH_US) {
+            self.wind().await;
+        }
+        let (net, mut step) = self.net_step();
+        net.end_all(&mut step);
+        if self.bell_armed {
+            self.ring.cancel(Kind::Bell.data(0));
+        }
+        while !self.is_idle() {
+            if self.now > start.plus_us(HALT_US) {
+                eprintln!("heddle: core {} halts with operations under way; their memory is left behind", self.me);
+                std::mem::forget(self);
+                return;
+            }
+            self.wind().await;
+        }
+    }
+
+    async fn wind(&mut self) {
+        self.wake_at = Some(self.shared.clock.mono().plus_ms(10));
+        self.wait().await;
+        self.collect();
+        self.events.clear();
+    }
+
+    fn is_idle(&self) -> bool {
+        self.net.is_idle() && self.listeners.is_idle() && self.disk.is_idle() && !self.bell_armed
+    }
+
+    fn net_step(&mut self) -> (&mut Net, net::Step<'_>) {
+        let step =
+            net::Step { ring: &mut self.ring, events: &mut self.events, now: self.now, counters: &self.counters };
+        (&mut self.net, step)
+    }
+
+    fn disk_step(&mut self) -> (&mut Disk, disk::Step<'_>) {
+        let step = disk::Step { ring: &mut self.ring, events: &mut self.events, counters: &self.counters };
+        (&mut self.disk, step)
+    }
+}

@@ -1,0 +1,181 @@
+//! Mail, time, work, stopping: what every driver owes a machine beside network and disk.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use heddle_border::{DiskOp, Effect, Event, FileId, ListenerId, OpenMode, Token};
+use heddle_model::ShardId;
+use heddle_uring::{CoreConfig, Options, start};
+use support::{Mail, ONE, Puppet, Stage};
+
+const TWO: ShardId = ShardId(1);
+
+#[test]
+fn mail_arrives_once_and_in_order() {
+    let stage = Stage::new("mail", 3);
+    let pairs = [(ONE, TWO), (TWO, ONE), (ONE, ONE), (ShardId(2), ONE), (TWO, ShardId(2))];
+    for (from, to) in pairs {
+        for _ in 0..3 {
+            stage.running().mail(from, Mail::Write { to, letters: 1000 });
+        }
+    }
+    for (from, to) in pairs {
+        for number in (0..1000).chain(0..1000).chain(0..1000) {
+            let got = stage.expect("a letter", |shard, mail| match mail {
+                Mail::SawLetter { from: sender, number } if (*sender, shard) == (from, to) => Some(*number),
+                _ => None,
+            });
+            assert_eq!(got, number, "from {from} to {to}");
+        }
+    }
+    stage.nothing_more();
+    stage.end();
+}
+
+/// Each letter wakes a core that sleeps.
+#[test]
+fn sleepers_are_woken() {
+    let stage = Stage::new("sleepers", 2);
+    let start = Instant::now();
+    for round in 0..300 {
+        let (from, to) = if round % 2 == 0 { (ONE, TWO) } else { (TWO, ONE) };
+        stage.running().mail(from, Mail::Write { to, letters: 1 });
+        stage.expect("a letter", |_, mail| matches!(mail, Mail::SawLetter { .. }).then_some(()));
+    }
+    assert!(start.elapsed() < Duration::from_secs(3), "no wake-up was lost: {:?}", start.elapsed());
+    let stats = stage.stats();
+    assert!(stats.iter().all(|core| core.mail_in >= 150), "{stats:?}");
+    stage.end();
+}
+
+#[test]
+fn a_turn_comes_at_its_time() {
+    let stage = Stage::new("alarm", 1);
+    for us in [0, 500, 20_000] {
+        stage.running().mail(ONE, Mail::Wake(us));
+        let late = stage.expect("Woke", |_, mail| match mail {
+            Mail::Woke { planned, at } => Some(at.since_us(*planned)),
+            _ => None,
+        });
+        assert!(late < 500_000, "{late} us late");
+    }
+    // Also while the executor has the thread.
+    let token = stage.token();
+    let file = FileId { owner: 1, seq: 1 };
+    stage.open(1, "w", OpenMode::Create).unwrap();
+    let op = DiskOp::Prewrite { file: FileId { owner: 3, ..file }, from: 0, len: 64 << 20 };
+    stage.act(ONE, vec![Effect::Disk { token, op }]);
+    stage.running().mail(ONE, Mail::Wake(1_000));
+    stage.expect("Woke", |_, mail| matches!(mail, Mail::Woke { .. }).then_some(()));
+    stage.disk_answer(token).unwrap();
+    stage.end();
+}
+
+#[test]
+fn an_idle_core_sleeps() {
+    let stage = Stage::with("idle", 1, |options| {
+        options.cores[0].cpu = Some(0);
+        options.cores[0].spin_us = 200;
+    });
+    stage.listen(ONE);
+    std::thread::sleep(Duration::from_millis(50));
+    let before = stage.stats()[0];
+    std::thread::sleep(Duration::from_millis(300));
+    let after = stage.stats()[0];
+    assert!(after.turns - before.turns <= 1 && after.parks - before.parks <= 1, "{before:?} {after:?}");
+    stage.end();
+}
+
+fn worked(stage: &Stage, of: Token) -> Option<Bytes> {
+    stage.expect("Worked", |_, mail| match mail {
+        Mail::Saw(Event::Worked { token, result }) if *token == of => Some(result.clone()),
+        _ => None,
+    })
+}
+
+#[test]
+fn work_is_done_off_the_turn_and_survives_its_panics() {
+    let stage = Stage::new("work", 2);
+    let (slow, bad) = (stage.token(), stage.token());
+    let sleep = Box::new(|| {
+        std::thread::sleep(Duration::from_millis(200));
+        Bytes::from_static(b"slow")
+    });
+    let panics = Box::new(|| panic!("planted: the test wants this panic"));
+    stage.act(TWO, vec![Effect::Work { token: slow, run: sleep }, Effect::Work { token: bad, run: panics }]);
+    assert_eq!(worked(&stage, bad), None);
+    for _ in 0..20 {
+        let token = stage.token();
+        stage.act(ONE, vec![Effect::Work { token, run: Box::new(|| Bytes::from_static(b"quick")) }]);
+        assert_eq!(worked(&stage, token), Some(Bytes::from_static(b"quick")));
+    }
+    assert_eq!(worked(&stage, slow), Some(Bytes::from_static(b"slow")));
+    stage.nothing_more();
+    stage.end();
+}
+
+/// A core may halt whatever is under way; the others go on.
+#[test]
+fn halt_ends_a_busy_core() {
+    let stage = Stage::new("halt", 2);
+    let addr = stage.listen(ONE);
+    let mut clients: Vec<_> = (0..10).map(|_| stage.connect(addr)).collect();
+    let (file, _) = stage.open(1, "h", OpenMode::Create).unwrap();
+    let mut effects: Vec<Effect> = (0..20)
+        .map(|_| Effect::Disk { token: stage.token(), op: DiskOp::Prewrite { file, from: 0, len: 1 << 20 } })
+        .collect();
+    for (_, shard, conn) in &clients {
+        if *shard == ONE {
+            let parts = vec![Bytes::from(vec![1; 10_000_000])];
+            effects.push(Effect::Send { conn: *conn, token: stage.token(), parts });
+        }
+    }
+    effects.push(Effect::Halt);
+    stage.act(ONE, effects);
+    let (_, shard, conn) = clients.iter().find(|(_, shard, _)| *shard == TWO).unwrap();
+    let token = stage.send(*shard, *conn, vec![Bytes::from_static(b"alive")]);
+    stage.sent(token);
+    // Mail to the halted core is dropped.
+    stage.running().mail(TWO, Mail::Write { to: ONE, letters: 10 });
+    clients.clear();
+    stage.act(TWO, vec![Effect::Halt]);
+    stage.join();
+}
+
+#[test]
+fn what_cannot_start_says_why() {
+    let core = |shard, cpu: Option<usize>, dir: &str| CoreConfig {
+        shard: ShardId(shard),
+        cpu,
+        spin_us: 0,
+        data_dir: dir.into(),
+    };
+    let dir = std::env::temp_dir().join(format!("heddle-uring-nostart-{}", std::process::id()));
+    let dir = dir.to_str().unwrap();
+    let try_start = |cores| start(Options::new(cores), |_| Puppet::default(), |_, _| {}).map(|_| ());
+    for cores in [
+        vec![],
+        vec![core(1, None, dir)],
+        vec![core(0, None, dir), core(1, Some(100_000), dir)],
+        vec![core(0, None, dir), core(1, None, "/proc/no/such/place")],
+    ] {
+        let error = try_start(cores.clone()).expect_err("it cannot start");
+        assert!(!error.to_string().is_empty(), "{cores:?}");
+    }
+    let _ = std::fs::remove_dir_all(dir);
+}
+
+#[test]
+fn all_of_it_can_start_again() {
+    for _ in 0..3 {
+        let stage = Stage::new("again", 2);
+        let addr = stage.listen(TWO);
+        let (_stream, shard, conn) = stage.connect(addr);
+        stage.act(TWO, vec![Effect::Unlisten { listener: ListenerId(1) }]);
+        let token = stage.send(shard, conn, vec![Bytes::from_static(b"x")]);
+        stage.sent(token);
+        stage.end();
+    }
+}
