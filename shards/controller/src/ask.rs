@@ -201,8 +201,11 @@ pub struct Refused {
 /// Each is mapped to Kafka's error codes in one place, `api`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Refusal {
-    /// Said by the house: this node does not lead the controller's log, or stopped leading it while the answer waited.
+    /// Said by the house: this node does not lead the controller's log. Nothing was decided.
     NotController,
+    /// Said by the house: leadership ended, or the core stopped, while the answer waited for its commit: what was
+    /// decided may or may not survive.
+    Interrupted,
     /// Said by the house: the controller's log is still loading, or refuses writes at the moment. Ask again.
     NotReady,
     InvalidTopicName,
@@ -226,6 +229,7 @@ pub enum Refusal {
 impl Refusal {
     pub const ALL: &'static [Refusal] = &[
         Refusal::NotController,
+        Refusal::Interrupted,
         Refusal::NotReady,
         Refusal::InvalidTopicName,
         Refusal::TopicExists,
