@@ -1,4 +1,55 @@
-use crate::context::{Closed, Context, Reply, Started};
-pub(crate) fn start(_: heddle_protocol::messages::InitProducerIdRequest, _: &mut Context<'_>) -> Started {
-    Started::Done(Reply::Close(Closed::NotServed))
+//! InitProducerId (22), versions 0 to 5: an id for an idempotent producer.
+
+use heddle_controller::Answer as Controller;
+use heddle_protocol::ErrorCode;
+use heddle_protocol::messages::{self, InitProducerIdRequest, InitProducerIdResponse};
+
+use crate::ask::{Answer, Ask, Target};
+use crate::context::{Context, Reply, Started};
+use crate::errors;
+use crate::producer_ids::BLOCK;
+
+pub(crate) fn start(request: InitProducerIdRequest, cx: &mut Context<'_>) -> Started {
+    match request.transactional_id.as_deref().map(|id| id.is_empty()) {
+        Some(true) => return Started::Done(failed(ErrorCode::InvalidRequest, cx)),
+        // There is no transaction coordinator yet; this code is what a client sees of one that is on its way.
+        Some(false) => return Started::Done(failed(ErrorCode::CoordinatorNotAvailable, cx)),
+        None => {}
+    }
+    // Without a transactional id the producer's own id and epoch are not looked at: it gets a new id.
+    if let Some(id) = cx.shared.producer_ids.take() {
+        return Started::Done(granted(id, cx));
+    }
+    cx.ask(Target::Controller, Ask::Controller(heddle_controller::Ask::ProducerIds { count: BLOCK }));
+    cx.set_deadline_ms(cx.shared.config.request_timeout_ms);
+    cx.gather((), finish)
+}
+
+fn finish(_: (), answers: Vec<Answer>, cx: &mut Context<'_>) -> Reply {
+    match answers.into_iter().next() {
+        Some(Answer::Controller(Controller::ProducerIds { first, count })) => {
+            cx.shared.producer_ids.add(first, count);
+            match cx.shared.producer_ids.take() {
+                Some(id) => granted(id, cx),
+                None => failed(ErrorCode::CoordinatorNotAvailable, cx),
+            }
+        }
+        // Producers retry on COORDINATOR_LOAD_IN_PROGRESS; NOT_CONTROLLER would be fatal to them.
+        Some(Answer::Controller(Controller::Refused(refused))) => match errors::of_controller(refused.why) {
+            ErrorCode::NotController | ErrorCode::RequestTimedOut => failed(ErrorCode::CoordinatorLoadInProgress, cx),
+            other => failed(other, cx),
+        },
+        _ => failed(ErrorCode::CoordinatorLoadInProgress, cx),
+    }
+}
+
+fn granted(id: heddle_model::ProducerId, cx: &Context<'_>) -> Reply {
+    let response =
+        InitProducerIdResponse::default().with_producer_id(messages::ProducerId(id.0)).with_producer_epoch(0);
+    cx.respond(&response)
+}
+
+fn failed(error: ErrorCode, cx: &Context<'_>) -> Reply {
+    let response = InitProducerIdResponse::default().with_error_code(error.code());
+    cx.respond(&response.with_producer_id(messages::ProducerId(-1)).with_producer_epoch(-1))
 }
