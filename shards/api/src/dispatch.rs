@@ -32,9 +32,18 @@ apis! {
     ListOffsets => list_offsets::start,
     Metadata => metadata::start,
     ApiVersions => api_versions::start,
+    CreateTopics => create_topics::start,
+    DeleteTopics => delete_topics::start,
+    DeleteRecords => delete_records::start,
     InitProducerId => init_producer_id::start,
     OffsetForLeaderEpoch => offset_for_leader_epoch::start,
+    DescribeConfigs => describe_configs::start,
+    AlterConfigs => alter_configs::start,
+    DescribeLogDirs => describe_log_dirs::start,
+    CreatePartitions => create_partitions::start,
+    IncrementalAlterConfigs => incremental_alter_configs::start,
     DescribeCluster => describe_cluster::start,
+    DescribeTopicPartitions => describe_topic_partitions::start,
 }
 
 /// The index of an API in the table.

@@ -38,6 +38,8 @@ pub(crate) fn of_controller(refusal: heddle_controller::Refusal) -> ErrorCode {
     use heddle_controller::Refusal;
     match refusal {
         Refusal::NotController => ErrorCode::NotController,
+        // Promises nothing, because what was decided may survive.
+        Refusal::Interrupted => ErrorCode::RequestTimedOut,
         // Retriable without a metadata refresh: the same node will be ready soon.
         Refusal::NotReady => ErrorCode::RequestTimedOut,
         Refusal::InvalidTopicName => ErrorCode::InvalidTopicException,

@@ -10,6 +10,7 @@ mod ask;
 mod config;
 mod connection;
 mod context;
+mod controlled;
 mod dispatch;
 mod errors;
 mod fetch_sessions;
@@ -18,6 +19,7 @@ mod histogram;
 mod inbox;
 mod jobs;
 mod producer_ids;
+mod resources;
 mod stats;
 #[cfg(test)]
 mod testing;

@@ -88,7 +88,7 @@ impl Image {
     }
 
     /// In name order, beginning with `name` or what follows it.
-    pub fn topics_from(&self, name: &str) -> impl Iterator<Item = &Arc<Topic>> {
+    pub fn topics_from<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a Arc<Topic>> + use<'a> {
         use std::ops::Bound;
         self.topics.range::<str, _>((Bound::Included(name), Bound::Unbounded)).map(|(_, topic)| topic)
     }

@@ -1,0 +1,75 @@
+//! DescribeLogDirs (35), versions 1 to 4: how many bytes each of this broker's replicas holds.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use heddle_model::PartitionId;
+use heddle_protocol::messages::describe_log_dirs_request::DescribableLogDirTopic;
+use heddle_protocol::messages::describe_log_dirs_response::{
+    DescribeLogDirsPartition, DescribeLogDirsResult, DescribeLogDirsTopic,
+};
+use heddle_protocol::messages::{DescribeLogDirsRequest, DescribeLogDirsResponse, TopicName};
+use heddle_protocol::text;
+
+use crate::ask::{Answer, Ask, Target};
+use crate::context::{Context, Reply, Started};
+
+/// Bytes that are not known are -1.
+const UNKNOWN: i64 = -1;
+
+/// Each asked partition: topic, index, number of the ask.
+type Asked = Vec<(String, i32, u32)>;
+
+pub(crate) fn start(request: DescribeLogDirsRequest, cx: &mut Context<'_>) -> Started {
+    let mut asked: Asked = Vec::new();
+    for (name, id) in wanted(request.topics, cx) {
+        let ask = Ask::Partition(heddle_partition::Ask::Describe);
+        asked.push((name, id.index.0, cx.ask(Target::Partition(id), ask)));
+    }
+    cx.set_deadline_ms(cx.shared.config.request_timeout_ms);
+    cx.gather(asked, finish)
+}
+
+/// The partitions asked for that have a replica here, in the order of names and indexes. No list means all.
+fn wanted(topics: Option<Vec<DescribableLogDirTopic>>, cx: &Context<'_>) -> BTreeSet<(String, PartitionId)> {
+    let (image, me) = (cx.view.image, cx.view.me);
+    let Some(topics) = topics else {
+        let all = image.topics().flat_map(|topic| topic.placements().map(move |placement| (topic, placement)));
+        let here = all.filter(|(_, (_, placement))| placement.on(me).is_some());
+        return here.map(|(topic, (id, _))| (topic.name.to_string(), id)).collect();
+    };
+    let mut wanted = BTreeSet::new();
+    for asked in topics {
+        let Some(topic) = image.topic(&asked.topic) else { continue };
+        for index in asked.partitions {
+            let id = topic.partition_id(heddle_model::PartitionIndex(index));
+            if image.partition(id).is_some_and(|placement| placement.on(me).is_some()) {
+                wanted.insert((topic.name.to_string(), id));
+            }
+        }
+    }
+    wanted
+}
+
+fn finish(asked: Asked, answers: Vec<Answer>, cx: &mut Context<'_>) -> Reply {
+    let mut topics: BTreeMap<String, Vec<DescribeLogDirsPartition>> = BTreeMap::new();
+    for (name, index, part) in asked {
+        // A replica that is just coming or going has no size to tell.
+        let Answer::Partition(heddle_partition::Answer::Described(described)) = &answers[part as usize] else {
+            continue;
+        };
+        let partition = DescribeLogDirsPartition::default()
+            .with_partition_index(index)
+            .with_partition_size(i64::try_from(described.bytes).unwrap_or(i64::MAX));
+        topics.entry(name).or_default().push(partition);
+    }
+    let topics = topics.into_iter().map(|(name, partitions)| {
+        DescribeLogDirsTopic::default().with_name(TopicName(text(&name))).with_partitions(partitions)
+    });
+    let directory = cx.view.image.config().text("log.dirs").unwrap_or("data");
+    let mut result = DescribeLogDirsResult::default().with_log_dir(text(directory)).with_topics(topics.collect());
+    // Sizes of the file system came with version 4 (KIP-827).
+    if cx.version() >= 4 {
+        result = result.with_total_bytes(UNKNOWN).with_usable_bytes(UNKNOWN);
+    }
+    cx.respond(&DescribeLogDirsResponse::default().with_results(vec![result]))
+}
