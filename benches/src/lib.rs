@@ -1,1 +1,3 @@
-//! Benches of Heddle; see README.md.
+//! Benches of Heddle: one bench per promise (`src/bin`), and the load generator that speaks to any Kafka broker.
+
+pub mod load;
