@@ -102,16 +102,13 @@ impl Group {
 
     pub(crate) fn on_pre_vote(&mut self, from: Voter, m: VoteRequest, todo: &mut Vec<Instruction>) {
         let granted = m.term > self.term && self.would_vote(&m);
-        let term = if granted { m.term } else { self.term };
-        self.send(from, Message::PreVoteReply(VoteReply { term, granted, log_start: self.log_start }), todo);
+        let reply = if granted { self.grant(m.term) } else { self.refusal(&m) };
+        self.send(from, Message::PreVoteReply(reply), todo);
     }
 
     pub(crate) fn on_pre_vote_reply(&mut self, from: Voter, m: VoteReply, todo: &mut Vec<Instruction>) {
         if !m.granted {
-            if m.term > self.term {
-                self.enter_term(m.term, todo);
-            }
-            return;
+            return self.on_refused(m, todo);
         }
         let Seat::PreCandidate(candidate) = &mut self.seat else { return };
         if m.term.0 - 1 != self.term.0 {
@@ -126,7 +123,7 @@ impl Group {
 
     pub(crate) fn on_vote(&mut self, from: Voter, m: VoteRequest, todo: &mut Vec<Instruction>) {
         if m.term < self.term {
-            return self.refuse_vote(from, todo);
+            return self.send(from, Message::VoteReply(self.refusal(&m)), todo);
         }
         if !m.handed_over && self.hears_leader() {
             return;
@@ -143,7 +140,7 @@ impl Group {
             todo.push(Instruction::PersistState { term: self.term, vote: self.vote });
         }
         if !granted {
-            return self.refuse_vote(from, todo);
+            return self.send(from, Message::VoteReply(self.refusal(&m)), todo);
         }
         if self.state_durable == (self.term, Some(from)) {
             self.tell_vote(from, todo);
@@ -153,20 +150,41 @@ impl Group {
     }
 
     pub(crate) fn tell_vote(&self, candidate: Voter, todo: &mut Vec<Instruction>) {
-        let reply = VoteReply { term: self.term, granted: true, log_start: self.log_start };
-        self.send(candidate, Message::VoteReply(reply), todo);
+        self.send(candidate, Message::VoteReply(self.grant(self.term)), todo);
     }
 
-    fn refuse_vote(&self, candidate: Voter, todo: &mut Vec<Instruction>) {
-        let reply = VoteReply { term: self.term, granted: false, log_start: self.log_start };
-        self.send(candidate, Message::VoteReply(reply), todo);
+    fn grant(&self, term: Term) -> VoteReply {
+        VoteReply { term, granted: true, log_start: self.log_start, config: None }
+    }
+
+    fn refusal(&self, m: &VoteRequest) -> VoteReply {
+        let config = (m.config < self.config.id()).then(|| self.config.clone());
+        VoteReply { term: self.term, granted: false, log_start: self.log_start, config }
+    }
+
+    /// A refusal may teach a newer term, and a newer configuration. The next attempt stands on both.
+    fn on_refused(&mut self, m: VoteReply, todo: &mut Vec<Instruction>) {
+        if m.term > self.term {
+            self.enter_term(m.term, todo);
+        }
+        let Some(config) = m.config.filter(|c| c.id() > self.config.id()) else { return };
+        // A leader's configuration is the newest of its term, and it has just entered any higher one.
+        if !matches!(self.seat, Seat::Leader(_)) {
+            self.install(&config, todo);
+            if !matches!(self.seat, Seat::Follower(_)) {
+                self.become_follower(None, todo);
+            }
+        }
     }
 
     pub(crate) fn on_vote_reply(&mut self, from: Voter, m: VoteReply, todo: &mut Vec<Instruction>) {
+        if !m.granted {
+            return self.on_refused(m, todo);
+        }
         if m.term > self.term {
             return self.enter_term(m.term, todo);
         }
-        if !m.granted || m.term < self.term {
+        if m.term < self.term {
             return;
         }
         let Some(candidate) = self.candidate() else { return };

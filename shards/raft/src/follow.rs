@@ -131,7 +131,7 @@ impl Group {
         assert!(self.history.contains(m.to, self.end), "what was taken reaches the append's end");
     }
 
-    fn install(&mut self, config: &Config, todo: &mut Vec<Instruction>) {
+    pub(crate) fn install(&mut self, config: &Config, todo: &mut Vec<Instruction>) {
         if config.id() > self.config.id() {
             self.config = config.clone();
             todo.push(Instruction::PersistConfig(config.clone()));

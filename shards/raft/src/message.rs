@@ -34,13 +34,16 @@ pub struct VoteRequest {
     pub handed_over: bool,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct VoteReply {
     /// If granted, the term stood for; else the voter's own.
     pub term: Term,
     pub granted: bool,
     /// The voter's log start; the winner takes the largest.
     pub log_start: Offset,
+    /// The voter's configuration, if it refuses and the candidate's is older. Without it two voters could block each
+    /// other for ever, one with the newer configuration, the other with the longer log.
+    pub config: Option<Config>,
 }
 
 /// Extend your log from `from` to `to`. Without batches and lines it carries news only.
@@ -109,7 +112,7 @@ impl Message {
                 Message::PreVote(m) | Message::Vote(m) => {
                     is_point(m.end) && m.end.term < m.term && m.config.term.0 >= 0
                 }
-                Message::PreVoteReply(m) | Message::VoteReply(m) => m.log_start.0 >= 0,
+                Message::PreVoteReply(m) | Message::VoteReply(m) => m.log_start.0 >= 0 && is_config(&m.config, m.term),
                 Message::Append(m) => m.is_sound(),
                 Message::AppendAck(m) => is_point(m.at) && m.at.term <= m.term && m.log_start.0 >= 0,
                 Message::AppendReject(m) => is_point(m.from) && is_point(m.hint),
@@ -136,7 +139,7 @@ impl Append {
             && self.log_start_safe.0 >= 0
             && self.log_start_safe <= self.log_start
             && self.log_start <= self.commit
-            && self.config.as_ref().is_none_or(|c| c.sound().is_ok() && c.term <= self.term)
+            && is_config(&self.config, self.term)
     }
 
     /// The range split by term: (term, from, to), oldest first, empty parts included. A batch's leader epoch must be
@@ -158,6 +161,10 @@ impl Reset {
             && self.config.sound().is_ok()
             && self.config.term <= self.term
     }
+}
+
+fn is_config(config: &Option<Config>, term: Term) -> bool {
+    config.as_ref().is_none_or(|c| c.sound().is_ok() && c.term <= term)
 }
 
 fn is_point(point: Point) -> bool {

@@ -30,9 +30,9 @@ pub fn message(mut below: impl FnMut(usize) -> usize) -> Message {
     let id: ConfigId = config.id();
     match kind {
         0 => Message::PreVote(VoteRequest { term, end: at, config: id, handed_over: granted }),
-        1 => Message::PreVoteReply(VoteReply { term, granted, log_start }),
+        1 => Message::PreVoteReply(VoteReply { term, granted, log_start, config: Some(config) }),
         2 => Message::Vote(VoteRequest { term, end: at, config: id, handed_over: granted }),
-        3 => Message::VoteReply(VoteReply { term, granted, log_start }),
+        3 => Message::VoteReply(VoteReply { term, granted, log_start, config: Some(config) }),
         4 => Message::AppendAck(AppendAck { term, at, config: id, log_start }),
         5 => Message::AppendReject(AppendReject { term, from, hint: at }),
         6 => Message::Reset(Reset { term, at, line_start: log_start, commit, config }),

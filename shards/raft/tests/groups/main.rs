@@ -24,6 +24,6 @@ pub enum Planted {
     VoteOldConfig,
     /// Votes and acknowledgements leave before they are durable.
     PromiseEarly,
-    /// A winner does not take over the largest log start of its voters.
+    /// A new leader does not take over the largest log start of its voters.
     ForgetLogStart,
 }

@@ -108,13 +108,13 @@ fn deliver_all(world: &mut World, n: usize) -> Step {
     let me = world.replicas[n].me;
     for _ in 0..world.net.len() {
         let Some(packet) = world.net.iter().position(|p| p.to == me) else { break };
-        deliver(world, packet)?;
+        deliver_or_lose(world, packet)?;
     }
     Ok(())
 }
 
 /// A packet of a node that is cut off is lost.
-fn deliver(world: &mut World, packet: usize) -> Step {
+pub fn deliver_or_lose(world: &mut World, packet: usize) -> Step {
     let from = world.at(world.net[packet].from).expect("every sender exists");
     if !world.replicas[from].up {
         world.net.remove(packet);
@@ -137,7 +137,7 @@ pub fn run(world: &mut World) -> Step {
             replicate_all(world, n)?;
         }
         for _ in 0..world.net.len() {
-            deliver(world, 0)?;
+            deliver_or_lose(world, 0)?;
         }
         for n in 0..world.replicas.len() {
             world.flush(n, usize::MAX)?;
@@ -163,7 +163,7 @@ fn list(text: &str) -> Vec<Voter> {
     text.split(',').filter_map(|word| word.parse().ok()).map(voter).collect()
 }
 
-fn state(r: &Replica) -> String {
+pub fn state(r: &Replica) -> String {
     let g = &r.group;
     let role = match g.role() {
         Role::Follower { leader: Some(leader) } => format!("follows {}", leader.node),
@@ -208,13 +208,16 @@ pub fn show(message: &Message) -> String {
             let handed = if m.handed_over { " handed over" } else { "" };
             format!("vote t{} end {} config {}{handed}", m.term, point(m.end), id(m.config))
         }
-        Message::PreVoteReply(m) => format!("pre-vote {} t{}", if m.granted { "granted" } else { "refused" }, m.term),
+        Message::PreVoteReply(m) => {
+            let granted = if m.granted { "granted" } else { "refused" };
+            format!("pre-vote {granted} t{}{}", m.term, config(&m.config))
+        }
         Message::VoteReply(m) => {
             let granted = if m.granted { "granted" } else { "refused" };
-            format!("vote {granted} t{}{}", m.term, start(m.log_start))
+            format!("vote {granted} t{}{}{}", m.term, start(m.log_start), config(&m.config))
         }
         Message::Append(m) => {
-            let config = m.config.as_ref().map_or(String::new(), |c| format!(" config {}", show_config(c)));
+            let config = config(&m.config);
             let lines = if m.lines.is_empty() { String::new() } else { format!(" lines {}", lines(&m.lines)) };
             let (from, to) = (point(m.from), point(m.to));
             format!("append t{} {from}..{to}{lines} commit {}{}{config}", m.term, m.commit, start(m.log_start))
@@ -242,6 +245,10 @@ fn start(offset: Offset) -> String {
 
 fn lines(lines: &[(Term, Offset)]) -> String {
     lines.iter().map(|line| format!("{}@{}", line.0, line.1)).collect::<Vec<_>>().join(" ")
+}
+
+fn config(config: &Option<Config>) -> String {
+    config.as_ref().map_or(String::new(), |c| format!(" config {}", show_config(c)))
 }
 
 fn show_config(config: &Config) -> String {

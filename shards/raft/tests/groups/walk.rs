@@ -3,15 +3,15 @@
 
 use crate::Planted;
 use crate::replica::voter;
-use crate::script::run;
+use crate::script::{deliver_or_lose, run, state};
 use crate::world::{Packet, Step, World};
 use heddle_model::{Offset, Term};
-use heddle_raft::Role;
+use heddle_raft::{Message, Role};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-const STEPS: usize = 300;
-const RECORDS_MAX: i64 = 12;
-const TERMS_MAX: i32 = 12;
+const STEPS: usize = 400;
+const RECORDS_MAX: i64 = 30;
+const TERMS_MAX: i32 = 20;
 
 struct Dice(u64);
 
@@ -38,8 +38,9 @@ fn walk(seed: u64, planted: Option<Planted>) -> Result<World, String> {
     let nodes = 3 + dice.below(3) as i32;
     let voters = if dice.one_in(3) { nodes } else { nodes.min(3) };
     let mut world = World::new(nodes, voters, planted);
+    let mood = [Mood::Elections, Mood::Membership, Mood::LogStart][dice.below(3)];
     for _ in 0..STEPS {
-        step(&mut world, &mut dice)?;
+        step(&mut world, &mut dice, mood)?;
     }
     if planted.is_none() {
         heal(&mut world)?;
@@ -47,8 +48,15 @@ fn walk(seed: u64, planted: Option<Planted>) -> Result<World, String> {
     Ok(world)
 }
 
-/// Mostly ordinary progress, at times something unusual.
-fn step(world: &mut World, dice: &mut Dice) -> Step {
+/// What a walk tries most, besides ordinary progress.
+#[derive(Clone, Copy, PartialEq)]
+enum Mood {
+    Elections,
+    Membership,
+    LogStart,
+}
+
+fn step(world: &mut World, dice: &mut Dice, mood: Mood) -> Step {
     let n = dice.below(world.replicas.len());
     match dice.below(12) {
         0..5 if !world.net.is_empty() => deliver(world, dice),
@@ -63,10 +71,11 @@ fn step(world: &mut World, dice: &mut Dice) -> Step {
         }
         9 => match leader(world, dice) {
             Some(n) if world.replicas[n].data.end() < RECORDS_MAX => world.write(n, 1 + dice.below(2) as u32),
-            _ => Ok(()),
+            Some(_) => Ok(()),
+            None => stand(world, dice, n),
         },
-        10 => lead(world, dice),
-        11 if dice.one_in(2) => disturb(world, dice, n),
+        10 => lead(world, dice, mood),
+        11 if mood == Mood::Elections || dice.one_in(2) => disturb(world, dice, n),
         _ => Ok(()),
     }
 }
@@ -77,36 +86,44 @@ fn leader(world: &World, dice: &mut Dice) -> Option<usize> {
     (!leaders.is_empty()).then(|| leaders[dice.below(leaders.len())])
 }
 
-/// What only a leader does, or an election if there is none.
-fn lead(world: &mut World, dice: &mut Dice) -> Step {
-    let other = dice.below(world.replicas.len());
-    let peer = world.replicas[other].me;
-    let Some(n) = leader(world, dice) else { return stand(world, other) };
-    match dice.below(8) {
-        0..4 => change(world, dice, n),
-        4..6 => {
+/// What only a leader does.
+fn lead(world: &mut World, dice: &mut Dice, mood: Mood) -> Step {
+    let peer = world.replicas[dice.below(world.replicas.len())].me;
+    let Some(n) = leader(world, dice) else { return Ok(()) };
+    if mood == Mood::Membership && dice.below(4) > 0 {
+        return change(world, dice, n);
+    }
+    match dice.below(12) {
+        0 => change(world, dice, n),
+        1..5 if mood == Mood::LogStart => {
             let commit = world.replicas[n].group.commit().0 as usize;
             let to = Offset(dice.below(commit + 1) as i64);
             world.act(n, &[], |r, todo| {
                 r.group.set_log_start(to, todo);
             })
         }
-        6 if dice.one_in(3) => world.act(n, &[], |r, todo| {
+        5 => world.act(n, &[], |r, todo| {
             let _ = r.group.transfer_leadership(peer, todo);
         }),
-        _ => world.act(n, &[], |r, todo| r.group.on_link_reset(peer, todo)),
+        6..8 => world.act(n, &[], |r, todo| r.group.on_link_reset(peer, todo)),
+        _ => Ok(()),
     }
 }
 
 fn disturb(world: &mut World, dice: &mut Dice, n: usize) -> Step {
-    match dice.below(6) {
-        0..2 => stand(world, n),
+    match dice.below(8) {
+        0..2 => stand(world, dice, n),
         2..4 => {
-            world.replicas[n].group.on_leader_silent();
+            world.restart(n);
             Ok(())
         }
-        4 => {
-            world.restart(n);
+        4..6 => {
+            let down = world.replicas.iter().filter(|r| !r.up).count();
+            world.replicas[n].up = (down + 1) * 2 >= world.replicas.len();
+            Ok(())
+        }
+        6 => {
+            world.replicas.iter_mut().for_each(|r| r.up = true);
             Ok(())
         }
         _ => world.act(n, &[], |r, todo| r.group.resign(todo)),
@@ -114,27 +131,59 @@ fn disturb(world: &mut World, dice: &mut Dice, n: usize) -> Step {
 }
 
 /// An election that can be won: not everyone still hears a leader.
-fn stand(world: &mut World, n: usize) -> Step {
-    if world.replicas[n].group.term() >= Term(TERMS_MAX) {
+fn stand(world: &mut World, dice: &mut Dice, n: usize) -> Step {
+    if world.replicas[n].group.term() >= Term(TERMS_MAX) || !world.replicas[n].up {
         return Ok(());
     }
     world.replicas.iter_mut().for_each(|r| r.group.on_leader_silent());
-    world.campaign(n)
+    // The first attempt may only learn the term that the others are in.
+    for _ in 0..2 {
+        world.campaign(n)?;
+        if !dice.one_in(4) {
+            hold_election(world, dice)?;
+        }
+    }
+    Ok(())
+}
+
+/// Elections alone would take most of a walk's steps: here most of one's messages pass at once.
+fn hold_election(world: &mut World, dice: &mut Dice) -> Step {
+    for _ in 0..4 {
+        for n in 0..world.replicas.len() {
+            if dice.below(8) > 0 {
+                world.flush(n, usize::MAX)?;
+            }
+        }
+        for _ in 0..world.net.len() {
+            let Some(packet) = world.net.iter().position(|p| is_of_election(&p.message)) else { break };
+            if dice.below(8) > 0 {
+                deliver_or_lose(world, packet)?;
+            } else {
+                world.net.remove(packet);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn is_of_election(message: &Message) -> bool {
+    use Message::{PreVote, PreVoteReply, Vote, VoteReply};
+    matches!(message, PreVote(_) | PreVoteReply(_) | Vote(_) | VoteReply(_))
 }
 
 /// Any message, in any order; some twice, some never.
 fn deliver(world: &mut World, dice: &mut Dice) -> Step {
     let packet = dice.below(world.net.len());
-    if dice.one_in(12) {
+    if dice.one_in(25) {
         world.net.remove(packet);
         return Ok(());
     }
-    if dice.one_in(12) {
+    if dice.one_in(25) {
         let Packet { from, to, message, values } = &world.net[packet];
         let again = Packet { from: *from, to: *to, message: message.clone(), values: values.clone() };
         world.net.push(again);
     }
-    world.deliver(packet)
+    deliver_or_lose(world, packet)
 }
 
 /// One member more or less: a learner joins, a learner becomes a voter, a voter leaves.
@@ -163,6 +212,7 @@ fn heal(world: &mut World) -> Step {
     world.net.clear();
     for n in 0..world.replicas.len() {
         world.restart(n);
+        world.replicas[n].up = true;
     }
     for round in 0..200 {
         run(world)?;
@@ -175,8 +225,8 @@ fn heal(world: &mut World) -> Step {
         }
         world.campaign(n)?;
     }
-    let roles: Vec<Role> = world.replicas.iter().map(|r| r.group.role()).collect();
-    Err(format!("a leader comes to serve: {roles:?}"))
+    let states: Vec<String> = world.replicas.iter().map(state).collect();
+    Err(format!("a leader comes to serve:\n{}", states.join("\n")))
 }
 
 fn converged(world: &mut World, leader: usize) -> Step {
@@ -205,11 +255,12 @@ fn walks() -> u64 {
 
 #[test]
 fn random_walks_keep_every_promise() {
-    let (mut across, mut resets, mut changes) = (0, 0, 0);
+    let (mut across, mut resets, mut changes, mut terms) = (0, 0, 0, 0);
     for seed in 0..walks() {
         match catch_unwind(|| walk(seed, None)) {
             Ok(Ok(world)) => {
                 across += usize::from(world.checkers.commits_across_terms);
+                terms += world.replicas[0].group.term().0;
                 resets += usize::from(world.replicas.iter().any(|r| r.data.base > 0));
                 changes += usize::from(world.replicas.iter().any(|r| r.group.config().version >= 2));
             }
@@ -217,7 +268,9 @@ fn random_walks_keep_every_promise() {
             Err(_) => panic!("seed {seed}: an assert failed"),
         }
     }
-    println!("{across} walks committed across terms, {resets} reset a replica, {changes} changed members twice");
+    println!(
+        "{terms} terms; {across} walks committed across terms, {resets} reset a replica, {changes} changed members twice"
+    );
     let enough = walks() as usize / 50;
     assert!(across > enough && resets > enough && changes > enough, "the walks reach too little");
 }

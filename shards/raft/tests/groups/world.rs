@@ -87,6 +87,10 @@ impl World {
             (Some(Planted::VoteOldConfig), Message::Vote(m) | Message::PreVote(m)) => {
                 m.config = m.config.max(group.config().id());
             }
+            (Some(Planted::CommitOldTerm), Message::Append(m)) if m.lines.last() == Some(&(m.term, m.to.offset)) => {
+                m.lines.pop();
+                m.to.term = m.lines.last().map_or(m.from.term, |line| line.0);
+            }
             (Some(Planted::CommitOldTerm), Message::AppendAck(m)) => {
                 let (term, start) = group.history().last();
                 if m.at.offset == start && m.term == term {
@@ -95,6 +99,7 @@ impl World {
             }
             (Some(Planted::EarlyChange), Message::AppendAck(m)) => m.config = group.config().id(),
             (Some(Planted::ForgetLogStart), Message::VoteReply(m)) => m.log_start = Offset(0),
+            (Some(Planted::ForgetLogStart), Message::AppendAck(m)) => m.log_start = m.log_start.min(group.log_start()),
             _ => {}
         }
     }
