@@ -438,3 +438,6 @@ impl Closed {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,7 +21,7 @@ pub use frame::{Head, Header, MalformedHeader, SizeRefused, peek, read_size, spl
 pub use versions::{API_VERSIONS, Versions, is_flexible, versions_of};
 
 pub use kafka_protocol::messages;
-pub use kafka_protocol::protocol::{Encodable, HeaderVersion, StrBytes};
+pub use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
 pub use uuid::Uuid;
 
 use heddle_model::TopicId;
