@@ -81,7 +81,7 @@ fn measure(only: &str, what: &str, bytes: usize, act: &mut dyn FnMut()) {
         once = once.min(start.elapsed());
     }
     let group = (Duration::from_micros(5).as_nanos() / once.as_nanos().max(1)).max(1) as u32;
-    let mut nanos = Histogram::<u64>::new(3).expect("3 digits are allowed");
+    let mut nanos = Histogram::<u64>::new_with_bounds(1, 60_000_000_000, 3).expect("the bounds are in order");
     let begin = Instant::now();
     while begin.elapsed() < TIME_PER_LINE {
         let start = Instant::now();
