@@ -497,3 +497,6 @@ fn endpoints(mut leaders: Vec<NodeId>, cx: &Context<'_>) -> Vec<Endpoint> {
     });
     endpoint.collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -53,3 +53,6 @@ fn failed(error: ErrorCode, cx: &Context<'_>) -> Reply {
     let response = InitProducerIdResponse::default().with_error_code(error.code());
     cx.respond(&response.with_producer_id(messages::ProducerId(-1)).with_producer_epoch(-1))
 }
+
+#[cfg(test)]
+mod tests;

@@ -128,3 +128,6 @@ fn nothing(partition: i32, error: ErrorCode) -> ListOffsetsPartitionResponse {
         .with_offset(-1)
         .with_timestamp(-1)
 }
+
+#[cfg(test)]
+mod tests;

@@ -160,3 +160,6 @@ fn describe(topic: &Topic, view: &View<'_>, version: i16) -> MetadataResponseTop
     let described = if version >= 1 { described.with_is_internal(topic.internal) } else { described };
     if version >= 10 { described.with_topic_id(uuid_of(topic.id)) } else { described }
 }
+
+#[cfg(test)]
+mod tests;

@@ -71,3 +71,6 @@ fn unknown(index: i32, error: ErrorCode) -> EpochEndOffset {
         .with_leader_epoch(-1)
         .with_end_offset(-1)
 }
+
+#[cfg(test)]
+mod tests;

@@ -206,3 +206,6 @@ fn endpoints(mut leaders: Vec<NodeId>, cx: &Context<'_>) -> Vec<NodeEndpoint> {
     });
     endpoint.collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,108 @@
+use heddle_model::{NodeId, Offset, Term};
+use heddle_partition::{Answer as Of, Ask, FoundOffset, OffsetQuery, Refusal, Visibility};
+use heddle_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
+use heddle_protocol::messages::list_offsets_response::ListOffsetsPartitionResponse;
+use heddle_protocol::messages::{BrokerId, ListOffsetsRequest, ListOffsetsResponse, TopicName};
+use heddle_protocol::text;
+
+use crate::ask::Answer;
+use crate::testing::World;
+
+fn request(topic: &str, partitions: &[(i32, i64)]) -> ListOffsetsRequest {
+    let partition = |(index, timestamp): &(i32, i64)| {
+        ListOffsetsPartition::default().with_partition_index(*index).with_timestamp(*timestamp)
+    };
+    let topic = ListOffsetsTopic::default()
+        .with_name(TopicName(text(topic)))
+        .with_partitions(partitions.iter().map(partition).collect());
+    ListOffsetsRequest::default().with_replica_id(BrokerId(-1)).with_topics(vec![topic])
+}
+
+fn partitions(world: &mut World, conn: heddle_border::ConnId, version: i16) -> Vec<ListOffsetsPartitionResponse> {
+    world.response::<ListOffsetsResponse>(conn, version).1.topics[0].partitions.clone()
+}
+
+/// The question that a timestamp becomes, or the error that it is answered with at once.
+fn query(version: i16, timestamp: i64) -> Result<OffsetQuery, i16> {
+    let mut world = World::new();
+    let conn = world.open(1);
+    world.request(conn, 2, version, 1, &request("t", &[(0, timestamp)]));
+    match world.asks.is_empty() {
+        true => Err(partitions(&mut world, conn, version)[0].error_code),
+        false => match world.next_partition_ask().2 {
+            Ask::FindOffset { query, .. } => Ok(query),
+            other => panic!("{other:?}"),
+        },
+    }
+}
+
+#[test]
+fn special_timestamps_by_version() {
+    assert_eq!(query(1, -1), Ok(OffsetQuery::Latest));
+    assert_eq!(query(1, -2), Ok(OffsetQuery::Earliest));
+    assert_eq!(query(1, 0), Ok(OffsetQuery::AtOrAfter(0)));
+    assert_eq!(query(6, -3), Err(35));
+    assert_eq!(query(7, -3), Ok(OffsetQuery::MaxTimestamp));
+    assert_eq!(query(7, -4), Err(35));
+    assert_eq!(query(8, -4), Ok(OffsetQuery::Earliest));
+    assert_eq!(query(8, -5), Err(35));
+    assert_eq!(query(9, -5), Err(0), "nothing is tiered");
+    assert_eq!(query(10, -6), Err(35));
+}
+
+#[test]
+fn found_and_not_found_in_every_version() {
+    for version in 1..=10 {
+        let mut world = World::new();
+        let conn = world.open(1);
+        world.request(conn, 2, version, 1, &request("t", &[(0, 5), (1, 6)]));
+        let (first, ..) = world.next_partition_ask();
+        let (second, ..) = world.next_partition_ask();
+        let found = |offset| Answer::Partition(Of::FoundOffset(FoundOffset { offset, timestamp: 55, term: Term(2) }));
+        world.answer(first, found(Some(Offset(9))));
+        world.answer(second, found(None));
+        let all = partitions(&mut world, conn, version);
+        let epoch = if version >= 4 { 2 } else { -1 };
+        assert_eq!((all[0].offset, all[0].timestamp, all[0].leader_epoch), (9, 55, epoch));
+        assert_eq!((all[1].offset, all[1].timestamp, all[1].error_code), (-1, -1, 0), "never 0 where nothing is");
+    }
+}
+
+#[test]
+fn isolation_epoch_and_duplicates() {
+    let mut world = World::new();
+    let conn = world.open(1);
+    let mut asked = request("t", &[(0, -1), (1, -1), (1, -1)]).with_isolation_level(1);
+    asked.topics[0].partitions[0].current_leader_epoch = 7;
+    world.request(conn, 2, 5, 1, &asked);
+    let (ticket, _, ask) = world.next_partition_ask();
+    assert!(matches!(ask, Ask::FindOffset { visibility: Visibility::LastStable, epoch: Some(Term(7)), .. }));
+    assert!(world.asks.is_empty(), "a partition named twice is not asked");
+    world.answer(ticket, Answer::Unreachable);
+    let errors: Vec<i16> = partitions(&mut world, conn, 5).iter().map(|p| p.error_code).collect();
+    assert_eq!(errors, [6, 42, 42]);
+}
+
+#[test]
+fn refusals() {
+    let interrupted = Refusal::Interrupted { leader: Some(NodeId(2)), term: Term(1) };
+    for (version, refusal, error) in [
+        (4, Refusal::NotServing, 5),
+        (5, Refusal::NotServing, 78),
+        (5, interrupted, 6),
+        (5, Refusal::UnknownEpoch, 75),
+        (5, Refusal::Storage, 56),
+    ] {
+        let mut world = World::new();
+        let conn = world.open(1);
+        world.request(conn, 2, version, 1, &request("t", &[(0, -1)]));
+        let (ticket, ..) = world.next_partition_ask();
+        world.answer(ticket, Answer::Partition(Of::Refused(refusal)));
+        let partition = &partitions(&mut world, conn, version)[0];
+        assert_eq!((partition.error_code, partition.offset), (error, -1));
+    }
+    let mut world = World::new();
+    let conn = world.open(1);
+    world.request(conn, 2, 5, 1, &request("none", &[(0, -1)]));
+    assert_eq!(partitions(&mut world, conn, 5)[0].error_code, 3);
+}
