@@ -9,8 +9,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
-use glommio::{Latency, Shares, TaskQueueHandle};
+use glommio::{Latency, Shares, Task, TaskQueueHandle};
 use heddle_border::{Blocks, Done, Entry, FileId, OpenMode, Token};
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::libc;
@@ -20,6 +21,9 @@ use nix::sys::eventfd::EventFd;
 const SHARES: usize = 50;
 /// Zeros are written in pieces of this size, small enough not to hold up the journal. Bytes.
 const ZEROS_BYTES: usize = 256 * 1024;
+
+/// How long a ready task can be overlooked by the executor (see `Cold::watch`).
+const WATCH: Duration = Duration::from_millis(5);
 
 /// What came of a piece of cold work.
 pub(crate) struct Outcome {
@@ -49,26 +53,47 @@ pub(crate) struct Cold {
     bridge: Rc<EventFd>,
     outcomes: Rc<RefCell<Vec<Outcome>>>,
     under_way: Rc<Cell<usize>>,
+    watch: Option<Task<()>>,
 }
 
 impl Cold {
     /// To be called on the executor that runs the loop.
     pub(crate) fn new(bridge: Rc<EventFd>) -> Cold {
         let queue = glommio::executor().create_task_queue(Shares::Static(SHARES), Latency::NotImportant, "cold");
-        Cold { queue, bridge, outcomes: Rc::default(), under_way: Rc::default() }
+        Cold { queue, bridge, outcomes: Rc::default(), under_way: Rc::default(), watch: None }
     }
 
     pub(crate) fn under_way(&self) -> usize {
         self.under_way.get()
     }
 
-    pub(crate) fn take(&self, into: &mut Vec<Outcome>) {
+    pub(crate) fn take(&mut self, into: &mut Vec<Outcome>) {
         into.append(&mut self.outcomes.borrow_mut());
+        if self.under_way() == 0 {
+            self.watch = None;
+        }
+    }
+
+    /// Keep the executor waking up as long as the loop may be suspended in it. In glommio 0.9 a wake-up of a blocking
+    /// thread that comes between its look at I/O and its first task makes it sleep with tasks ready to run.
+    fn watch(&mut self) {
+        if self.watch.is_none() {
+            let tick = async {
+                loop {
+                    glommio::timer::sleep(WATCH).await;
+                }
+            };
+            self.watch = Some(self.spawn(tick));
+        }
+    }
+
+    fn spawn<T: 'static>(&self, task: impl Future<Output = T> + 'static) -> Task<T> {
+        glommio::spawn_local_into(task, self.queue).expect("the queue lives as long as its executor")
     }
 
     /// Do `act` on a blocking thread.
     pub(crate) fn run(
-        &self,
+        &mut self,
         token: Token,
         file: Option<FileId>,
         trace: u64,
@@ -78,7 +103,7 @@ impl Cold {
     }
 
     /// Write zeros from `from` for `len` bytes, piece by piece, and sync.
-    pub(crate) fn prewrite(&self, token: Token, id: FileId, trace: u64, file: Arc<File>, from: u64, len: u64) {
+    pub(crate) fn prewrite(&mut self, token: Token, id: FileId, trace: u64, file: Arc<File>, from: u64, len: u64) {
         self.drive(token, Some(id), trace, async move {
             let zeros = Arc::new(Blocks::zeroed(ZEROS_BYTES));
             let end = from.checked_add(len).ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
@@ -95,7 +120,7 @@ impl Cold {
     }
 
     fn drive(
-        &self,
+        &mut self,
         token: Token,
         file: Option<FileId>,
         trace: u64,
@@ -110,8 +135,8 @@ impl Cold {
             // Refused only at 2^64-1 rings that nobody took; then it is ringing already.
             let _ = bridge.write(1);
         };
-        let task = glommio::spawn_local_into(task, self.queue).expect("the queue lives as long as its executor");
-        task.detach();
+        self.spawn(task).detach();
+        self.watch();
     }
 }
 

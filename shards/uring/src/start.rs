@@ -26,8 +26,10 @@ use crate::work::Workers;
 
 /// The executor registers this much memory with the kernel; its own file I/O is not used. Bytes.
 const EXECUTOR_IO_BYTES: usize = 64 * 1024;
-/// How often the executor of a busy core looks at its timers.
-const PREEMPT: Duration = Duration::from_millis(1);
+/// The executor's preemption timer: as good as off. It is of no use here, since the loop gives the thread away by itself,
+/// and it does harm: an executor of glommio 0.9 whose timer fires between its look at I/O and its first task takes
+/// itself for idle and sleeps with tasks ready to run. With 1 ms and busy CPUs that happens every minute or so.
+const PREEMPT: Duration = Duration::from_secs(3600);
 /// Blocking threads of a core for cold file work.
 const COLD_THREADS: usize = 2;
 

@@ -153,10 +153,10 @@ fn close_lets_out_what_was_sent_before() {
 fn a_peer_that_leaves_while_we_send_ends_everything_once() {
     let stage = Stage::new("peer-leaves", 1);
     let addr = stage.listen(ONE);
+    let large = Bytes::from(vec![1; 3_000_000]);
     for round in 0..20 {
         let (stream, shard, conn) = stage.connect(addr);
-        let tokens: Vec<_> =
-            (0..5).map(|_| stage.send(shard, conn, vec![Bytes::from(pattern(round, 3_000_000))])).collect();
+        let tokens: Vec<_> = (0..5).map(|_| stage.send(shard, conn, vec![large.clone()])).collect();
         if round % 2 == 0 {
             stream.shutdown(Shutdown::Both).unwrap();
         }
@@ -224,6 +224,7 @@ fn a_flooding_paused_peer_can_be_closed() {
     let stage = Stage::new("paused-close", 1);
     let (mut stream, shard, conn) = stage.connect(stage.listen(ONE));
     stage.act(shard, vec![Effect::Pause { conn }]);
+    std::thread::sleep(Duration::from_millis(50));
     stream.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
     while stream.write_all(&[0; 65536]).is_ok() {}
     stage.act(shard, vec![Effect::Close { conn }]);
