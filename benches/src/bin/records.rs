@@ -16,11 +16,12 @@ const TIME_PER_LINE: Duration = Duration::from_millis(300);
 
 fn main() {
     let only = std::env::args().nth(1).unwrap_or_default();
+    let noise = noise();
     println!("{:<34} {:>9} {:>12} {:>12} {:>11}", "what", "bytes", "p50 ns", "p99 ns", "MiB/s");
     for (name, count, value_bytes) in
         [("1 x 100 B", 1, 100), ("1 x 1 KiB", 1, 1024), ("100 x 100 B", 100, 100), ("1000 x 1 KiB", 1000, 1024)]
     {
-        let batch = batch(count, value_bytes, Codec::None, 0);
+        let batch = batch(count, value_bytes, &noise, Codec::None, 0);
         let bytes = batch.len();
         let line = |what: &str, act: &mut dyn FnMut()| measure(&only, &format!("{what}, {name}"), bytes, act);
         let mut copy = vec![0; bytes];
@@ -36,10 +37,10 @@ fn main() {
         });
         let mut stamped = batch.to_vec();
         line("set_append_time", &mut || set_append_time(black_box(&mut stamped), 7));
-        line("build", &mut || drop(black_box(self::batch(count, value_bytes, Codec::None, 0))));
+        line("build", &mut || drop(black_box(self::batch(count, value_bytes, &noise, Codec::None, 0))));
     }
     for (codec, level) in [(Codec::Gzip, -1), (Codec::Snappy, 0), (Codec::Lz4, 0), (Codec::Zstd, 3)] {
-        let packed = batch(1000, 1024, codec, level);
+        let packed = batch(1000, 1024, &noise, codec, level);
         let unpacked = payload(&packed, LIMIT).expect("our own batch");
         let bytes = unpacked.len();
         let ratio = bytes as f64 / packed.len() as f64;
@@ -52,21 +53,27 @@ fn main() {
     }
 }
 
-/// Values are half noise, half text, so that codecs have something to do.
-fn batch(count: i32, value_bytes: usize, codec: Codec, level: i32) -> Bytes {
-    let mut noise = 0x9e37_79b9_7f4a_7c15u64;
-    let mut value = vec![0; value_bytes];
+/// A batch of `count` records, each a different piece of `noise`.
+fn batch(count: i32, value_bytes: usize, noise: &[u8], codec: Codec, level: i32) -> Bytes {
     let mut builder = BatchBuilder::new(1_700_000_000_000);
-    for i in 0..i64::from(count) {
-        for (at, byte) in value.iter_mut().enumerate() {
-            noise ^= noise << 13;
-            noise ^= noise >> 7;
-            noise ^= noise << 17;
-            *byte = if at % 64 < 32 { b'a' + (at % 26) as u8 } else { noise as u8 };
-        }
-        builder.push(1_700_000_000_000 + i, Some(b"some-key"), Some(&value), &[]);
+    for i in 0..count as usize {
+        let value = &noise[i * 1061 % (noise.len() - value_bytes)..][..value_bytes];
+        builder.push(1_700_000_000_000 + i as i64, Some(b"some-key"), Some(value), &[]);
     }
     builder.codec(codec, level).build()
+}
+
+/// Half noise, half text, so that codecs have something to do.
+fn noise() -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15u64;
+    let mut noise = vec![0; 1 << 20];
+    for (at, byte) in noise.iter_mut().enumerate() {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        *byte = if at % 64 < 32 { b'a' + (at % 26) as u8 } else { state as u8 };
+    }
+    noise
 }
 
 /// Times `act` in groups long enough for the clock, for a fixed time after a short warm-up.
