@@ -1,0 +1,6 @@
+//! The requests of administrators, each in every version, against a real controller.
+
+mod broker;
+mod configs;
+mod partitions;
+mod topics;
