@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use heddle_border::{ConnId, Effect, ListenerId, Token};
 use heddle_model::limits::ANSWER_SLOTS;
 use heddle_model::{Mono, ShardId, Ticket};
@@ -45,6 +45,7 @@ pub struct Api {
     asks_under_way: usize,
     unsent_bytes: usize,
     job_bytes: usize,
+    inbox_bytes: usize,
     paused: bool,
     draining: bool,
     idle_check_at: Option<Mono>,
@@ -68,6 +69,7 @@ impl Api {
             asks_under_way: 0,
             unsent_bytes: 0,
             job_bytes: 0,
+            inbox_bytes: 0,
             paused: false,
             draining: false,
             idle_check_at: None,
@@ -75,16 +77,17 @@ impl Api {
         }
     }
 
+    /// `_listener` will say what security applies; there is one kind so far.
     pub fn on_opened(
         &mut self,
         conn: ConnId,
         peer: SocketAddr,
-        listener: ListenerId,
+        _listener: ListenerId,
         view: &View<'_>,
         wish: &mut Wish,
     ) {
         self.stats.connections_opened += 1;
-        let mut connection = Connection::new(peer, listener, view.now.mono);
+        let mut connection = Connection::new(peer, view.now.mono);
         if self.paused {
             connection.paused = true;
             wish.effects.push(Effect::Pause { conn });
@@ -107,7 +110,10 @@ impl Api {
         let Some(connection) = taken else { return };
         self.stats.bytes_in += bytes.len() as u64;
         connection.last_active = view.now.mono;
-        if connection.inbox.push(bytes, self.shared.config.request_bytes_max).is_err() {
+        let held = connection.inbox.held_bytes();
+        let pushed = connection.inbox.push(bytes, self.shared.config.request_bytes_max);
+        self.inbox_bytes = self.inbox_bytes - held + connection.inbox.held_bytes();
+        if pushed.is_err() {
             return self.close(conn, Closed::FrameSize, view, wish);
         }
         self.advance(conn, view, wish);
@@ -169,6 +175,7 @@ impl Api {
         }
         for conn in self.sorted_connections() {
             if let Some(connection) = self.connections.get_mut(&conn) {
+                self.inbox_bytes -= connection.inbox.held_bytes();
                 connection.inbox.clear();
                 if connection.is_quiet() {
                     self.close(conn, Closed::Stopping, view, wish);
@@ -186,6 +193,9 @@ impl Api {
     pub fn flush(&mut self, view: &View<'_>, wish: &mut Wish) {
         while self.asks_under_way < ANSWER_SLOTS {
             let Some(conn) = self.starved.pop_front() else { break };
+            if let Some(connection) = self.connections.get_mut(&conn) {
+                connection.starved = false;
+            }
             self.advance(conn, view, wish);
         }
         for conn in std::mem::take(&mut self.dirty) {
@@ -205,9 +215,7 @@ impl Api {
 
     /// Requests and unsent answers held, bytes.
     pub fn memory(&self) -> usize {
-        // Inboxes are summed on demand: the house asks once in a while, requests come all the time.
-        let inboxes = self.connections.values().map(|connection| connection.inbox.held_bytes()).sum::<usize>();
-        inboxes + self.job_bytes + self.unsent_bytes
+        self.inbox_bytes + self.job_bytes + self.unsent_bytes
     }
 
     /// Start what may start, and read or rest accordingly.
@@ -220,10 +228,14 @@ impl Api {
                 break;
             }
             if self.asks_under_way >= ANSWER_SLOTS {
-                self.starved.push_back(conn);
+                if !connection.starved {
+                    connection.starved = true;
+                    self.starved.push_back(conn);
+                }
                 break;
             }
             let Some(frame) = connection.inbox.pop() else { break };
+            self.inbox_bytes -= frame.len();
             self.start(conn, key, frame, view, wish);
         }
         self.adjust_reading(conn, wish);
@@ -247,13 +259,7 @@ impl Api {
         let Some((header, request)) = decoded else { return self.close(conn, Closed::Malformed, view, wish) };
         let Some(connection) = self.connections.get_mut(&conn) else { return };
         let place = connection.open_place(key);
-        let caller = Caller {
-            conn,
-            peer: connection.peer,
-            listener: connection.listener,
-            head: header.head,
-            client_id: header.client_id,
-        };
+        let caller = Caller { peer: connection.peer, head: header.head, client_id: header.client_id };
         let id = self.jobs.reserve();
         let mut cx = Context {
             view,
@@ -281,7 +287,10 @@ impl Api {
                 if let Some(connection) = self.connections.get_mut(&conn) {
                     connection.set_job(place, id);
                 }
-                self.jobs.insert(id, Job { conn, place, caller, api, started, frame_bytes, parts, deadline, flight });
+                self.jobs.insert(
+                    id,
+                    Job { conn, place, caller, api, started, frame_bytes, parts, deadline, due: None, flight },
+                );
             }
         }
     }
@@ -310,8 +319,8 @@ impl Api {
         let (parts, asked, deadline) = (cx.parts, cx.asked, cx.deadline);
         (job.parts, job.deadline) = (parts, deadline);
         self.asks_under_way += asked;
-        let Some(reply) = reply else { return self.jobs.insert(id, job) };
-        self.jobs.release(id);
+        let Some(reply) = reply else { return self.jobs.put_back(id, job) };
+        self.jobs.end(id, job.due);
         self.job_bytes -= job.frame_bytes;
         self.stats.apis[job.api].latency.record(view.now.mono.since_us(job.started));
         self.complete(job.conn, job.place, reply, view, wish);
@@ -347,6 +356,8 @@ impl Api {
     /// Forget the requests under way on a connection.
     fn abandon(&mut self, conn: ConnId, view: &View<'_>, wish: &mut Wish) {
         let Some(connection) = self.connections.get_mut(&conn) else { return };
+        self.inbox_bytes -= connection.inbox.held_bytes();
+        connection.inbox.clear();
         for id in connection.abandon() {
             // The job being worked on right now has been taken out already.
             let Some(mut job) = self.jobs.take(id) else { continue };
@@ -364,7 +375,7 @@ impl Api {
             job.flight.on_gone(&mut cx);
             assert_eq!(cx.asked, 0, "who is gone asks nothing");
             self.job_bytes -= job.frame_bytes;
-            self.jobs.release(id);
+            self.jobs.end(id, job.due);
         }
     }
 
@@ -393,7 +404,7 @@ impl Api {
         let Some(connection) = self.connections.get_mut(&conn) else { return };
         connection.dirty = false;
         if !connection.outbox.is_empty() && !connection.closed {
-            let parts = std::mem::take(&mut connection.outbox);
+            let parts = joined(std::mem::take(&mut connection.outbox));
             let bytes = parts.iter().map(Bytes::len).sum::<usize>();
             connection.unsent_bytes += bytes;
             self.unsent_bytes += bytes;
@@ -422,6 +433,32 @@ impl Api {
         all.sort_unstable();
         all
     }
+}
+
+/// Parts up to this size are copied together: each part of a send costs more than that. Bytes.
+const JOIN_BYTES_MAX: usize = 1024;
+
+/// The same bytes in fewer parts: answers of a pipeline are small and many.
+fn joined(parts: Vec<Bytes>) -> Vec<Bytes> {
+    if parts.windows(2).all(|pair| pair[0].len() > JOIN_BYTES_MAX || pair[1].len() > JOIN_BYTES_MAX) {
+        return parts;
+    }
+    let mut out = Vec::with_capacity(parts.len());
+    let mut small = BytesMut::new();
+    for part in parts {
+        if part.len() <= JOIN_BYTES_MAX {
+            small.extend_from_slice(&part);
+            continue;
+        }
+        if !small.is_empty() {
+            out.push(small.split().freeze());
+        }
+        out.push(part);
+    }
+    if !small.is_empty() {
+        out.push(small.freeze());
+    }
+    out
 }
 
 impl Closed {

@@ -1,5 +1,6 @@
 //! The settings of this room, in Kafka's names and defaults.
 
+use heddle_controller::BrokerConfig;
 use heddle_model::limits::{FETCH_BYTES_MAX, REQUEST_BYTES_MAX};
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -18,8 +19,27 @@ pub struct ApiConfig {
     pub fetch_sessions_max: usize,
     /// `max.request.partition.size.limit`: partitions in one DescribeTopicPartitions answer.
     pub describe_partitions_max: usize,
-    /// `request.timeout.ms`: how long an ask to the controller may take when the request names no time.
+    /// How long an ask to the controller may take when the request names no time (clients wait for 30 s).
     pub request_timeout_ms: u64,
+}
+
+impl ApiConfig {
+    /// One core's settings out of a broker's, whose bounds on counts are shared among `cores`.
+    pub fn of(broker: &BrokerConfig, cores: usize) -> ApiConfig {
+        let count = |name| usize::try_from(broker.number(name)).unwrap_or(0);
+        let share = |name| count(name).div_ceil(cores.max(1));
+        ApiConfig {
+            request_bytes_max: count("socket.request.max.bytes").min(REQUEST_BYTES_MAX),
+            // Negative: never.
+            idle_ms: u64::try_from(broker.number("connections.max.idle.ms")).unwrap_or(u64::MAX),
+            connections_max: share("max.connections"),
+            auto_create_topics: broker.boolean("auto.create.topics.enable"),
+            fetch_bytes_max: count("fetch.max.bytes").min(FETCH_BYTES_MAX),
+            fetch_sessions_max: share("max.incremental.fetch.session.cache.slots"),
+            describe_partitions_max: count("max.request.partition.size.limit"),
+            ..ApiConfig::default()
+        }
+    }
 }
 
 impl Default for ApiConfig {
@@ -34,5 +54,20 @@ impl Default for ApiConfig {
             describe_partitions_max: 2000,
             request_timeout_ms: 30_000,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn without_settings_a_broker_of_one_core_has_the_defaults() {
+        let broker = BrokerConfig::parse(BTreeMap::new()).expect("defaults");
+        let defaults = ApiConfig { connections_max: i32::MAX as usize, ..ApiConfig::default() };
+        assert_eq!(ApiConfig::of(&broker, 1), defaults);
+        assert_eq!(ApiConfig::of(&broker, 3).fetch_sessions_max, 334);
     }
 }

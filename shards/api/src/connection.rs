@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use heddle_border::ListenerId;
 use heddle_model::Mono;
 use heddle_model::limits::PIPELINE_REQUESTS_MAX;
 
@@ -20,7 +19,6 @@ const PRODUCE: i16 = 0;
 
 pub(crate) struct Connection {
     pub peer: SocketAddr,
-    pub listener: ListenerId,
     pub inbox: Inbox,
     /// Requests under way, oldest first; an answer leaves when it is the first.
     places: VecDeque<Place>,
@@ -37,6 +35,8 @@ pub(crate) struct Connection {
     pub closed: bool,
     /// Already in the list of connections to flush.
     pub dirty: bool,
+    /// Already in the list of connections that wait for an answer slot.
+    pub starved: bool,
 }
 
 struct Place {
@@ -47,10 +47,9 @@ struct Place {
 }
 
 impl Connection {
-    pub fn new(peer: SocketAddr, listener: ListenerId, now: Mono) -> Connection {
+    pub fn new(peer: SocketAddr, now: Mono) -> Connection {
         Connection {
             peer,
-            listener,
             inbox: Inbox::default(),
             places: VecDeque::new(),
             first_place: 0,
@@ -61,6 +60,7 @@ impl Connection {
             closing: false,
             closed: false,
             dirty: false,
+            starved: false,
         }
     }
 
@@ -107,7 +107,6 @@ impl Connection {
 
     /// Forget every request under way; returns the jobs that worked on them.
     pub fn abandon(&mut self) -> Vec<JobId> {
-        self.inbox.clear();
         self.first_place += self.places.len() as u64;
         self.places.drain(..).filter(|place| place.answer.is_none()).filter_map(|place| place.job).collect()
     }
@@ -123,7 +122,7 @@ mod tests {
     use super::*;
 
     fn connection() -> Connection {
-        Connection::new(SocketAddr::from(([127, 0, 0, 1], 9)), ListenerId(0), Mono(0))
+        Connection::new(SocketAddr::from(([127, 0, 0, 1], 9)), Mono(0))
     }
 
     #[test]

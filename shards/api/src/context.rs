@@ -7,7 +7,6 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use heddle_border::{ConnId, ListenerId};
 use heddle_model::{Mono, ShardId};
 use heddle_protocol::{Encodable, Head, HeaderVersion, StrBytes, encode_response};
 
@@ -20,9 +19,9 @@ use crate::producer_ids::ProducerIds;
 /// Who sent the request.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
-    pub conn: ConnId,
+    /// Whose address group members are listed with.
+    #[allow(dead_code, reason = "the group handlers read it")]
     pub peer: SocketAddr,
-    pub listener: ListenerId,
     pub head: Head,
     /// Shares memory with the request's frame.
     pub client_id: Option<StrBytes>,

@@ -169,7 +169,7 @@ impl FetchSessions {
         let changed = kept.told != Some(told);
         kept.told = Some(told);
         if data {
-            session.to_the_end(key, at);
+            session.move_last(key, at);
         }
         listed || changed
     }
@@ -221,7 +221,7 @@ impl Session {
         }
     }
 
-    fn to_the_end(&mut self, key: (TopicKey, i32), at: u64) {
+    fn move_last(&mut self, key: (TopicKey, i32), at: u64) {
         if let Some(kept) = self.order.remove(&at) {
             self.order.insert(self.next, kept);
             self.place.insert(key, self.next);

@@ -31,6 +31,8 @@ pub(crate) struct Job {
     pub frame_bytes: usize,
     pub parts: u32,
     pub deadline: Option<Mono>,
+    /// The deadline it is listed under; `Jobs` keeps it.
+    pub due: Option<Mono>,
     pub flight: Box<dyn Flight>,
 }
 
@@ -59,35 +61,47 @@ impl Jobs {
     }
 
     pub fn insert(&mut self, id: JobId, job: Job) {
-        let slot = &mut self.slots[id.slot as usize];
-        assert!(slot.job.is_none() && slot.generation == id.generation, "a reserved slot is its holder's alone");
-        if let Some(at) = job.deadline {
-            self.deadlines.insert((at, id));
-        }
-        slot.job = Some(job);
         self.under_way += 1;
+        self.put_back(id, job);
     }
 
-    /// The slot goes to the next request, under the next generation.
+    /// The slot of a request that was answered without waiting.
     pub fn release(&mut self, id: JobId) {
         let slot = &mut self.slots[id.slot as usize];
         assert!(slot.job.is_none() && slot.generation == id.generation, "a slot is released once");
+        // The slot goes to the next request, under the next generation.
         slot.generation = slot.generation.wrapping_add(1);
         self.free.push(id.slot);
     }
 
-    /// Take a job out to work on it. `None` for an answer that comes too late.
+    /// Take a job out to work on it, and then `put_back` or `end` it. `None` for an answer that comes too late.
     pub fn take(&mut self, id: JobId) -> Option<Job> {
         let slot = self.slots.get_mut(id.slot as usize)?;
-        if slot.generation != id.generation {
-            return None;
+        if slot.generation != id.generation { None } else { slot.job.take() }
+    }
+
+    pub fn put_back(&mut self, id: JobId, mut job: Job) {
+        if job.due != job.deadline {
+            self.unlist(id, job.due);
+            self.deadlines.extend(job.deadline.map(|at| (at, id)));
+            job.due = job.deadline;
         }
-        let job = slot.job.take()?;
-        if let Some(at) = job.deadline {
+        let slot = &mut self.slots[id.slot as usize];
+        assert!(slot.job.is_none() && slot.generation == id.generation, "a slot is its holder's alone");
+        slot.job = Some(job);
+    }
+
+    /// A job that was taken is over; `due` is its own.
+    pub fn end(&mut self, id: JobId, due: Option<Mono>) {
+        self.unlist(id, due);
+        self.under_way -= 1;
+        self.release(id);
+    }
+
+    fn unlist(&mut self, id: JobId, due: Option<Mono>) {
+        if let Some(at) = due {
             self.deadlines.remove(&(at, id));
         }
-        self.under_way -= 1;
-        Some(job)
     }
 
     /// The oldest job whose time has come.
