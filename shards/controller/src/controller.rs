@@ -160,32 +160,35 @@ impl Controller {
             overrides: BTreeMap::new(),
             settings: Arc::new(settings),
         };
-        self.put(topic);
+        self.put(Arc::new(topic));
         Ok(())
     }
 
     fn unset_topic(&mut self, id: TopicId) {
         let image = self.edit();
         if let Some(topic) = image.by_id.remove(&id) {
-            image.topics.remove(&topic.name);
+            image.topics.remove(&*topic.name);
             self.collisions.remove(&collision_name(&topic.name));
         }
     }
 
     /// Chunks may come in any order: compaction keeps only the last of each.
     fn set_placements(&mut self, id: TopicId, chunk: u32, placements: Vec<Placement>) -> Result<(), Malformed> {
-        let Some(topic) = self.image.topic_by_id(id) else { return Ok(()) };
         let start = (chunk as usize).saturating_mul(CHUNK);
         let end = start.saturating_add(placements.len());
         if end > TOPIC_PARTITIONS_MAX {
             return Err(Malformed("a partition beyond the most a topic may have"));
         }
-        let mut topic = Topic::clone(topic);
-        if topic.partitions.len() < end {
-            topic.partitions.resize(end, Placement { replicas: Vec::new(), created: 0 });
+        // Out of both maps, so that one topic's many chunks change it in place.
+        let image = self.edit();
+        let Some(mut topic) = image.by_id.remove(&id) else { return Ok(()) };
+        image.topics.remove(&*topic.name);
+        let partitions = &mut Arc::make_mut(&mut topic).partitions;
+        if partitions.len() < end {
+            partitions.resize(end, Placement { replicas: Vec::new(), created: 0 });
         }
         for (at, placement) in placements.into_iter().enumerate() {
-            topic.partitions[start + at] = placement;
+            partitions[start + at] = placement;
         }
         self.put(topic);
         Ok(())
@@ -196,7 +199,7 @@ impl Controller {
         let settings = topic_settings(self.image.config(), &overrides)
             .map_err(|_| Malformed("a topic config that cannot be read"))?;
         let topic = Topic { overrides, settings: Arc::new(settings), ..Topic::clone(topic) };
-        self.put(topic);
+        self.put(Arc::new(topic));
         Ok(())
     }
 
@@ -208,15 +211,14 @@ impl Controller {
             let settings = topic_settings(&config, &topic.overrides)
                 .map_err(|_| Malformed("a broker config that cannot be read"))?;
             if settings != *topic.settings {
-                self.put(Topic { settings: Arc::new(settings), ..Topic::clone(&topic) });
+                self.put(Arc::new(Topic { settings: Arc::new(settings), ..Topic::clone(&topic) }));
             }
         }
         self.edit().config = Arc::new(config);
         Ok(())
     }
 
-    fn put(&mut self, topic: Topic) {
-        let topic = Arc::new(topic);
+    fn put(&mut self, topic: Arc<Topic>) {
         let image = self.edit();
         image.topics.insert(topic.name.clone(), topic.clone());
         image.by_id.insert(topic.id, topic);

@@ -7,6 +7,7 @@ use heddle_model::{NodeId, PartitionId, PartitionIndex, ReplicaNumber, TopicId, 
 
 use crate::broker_config::BrokerConfig;
 use crate::removed::Removed;
+use crate::shared_map::SharedMap;
 
 /// Equal on all nodes at one version, but for `config` and what follows from it: a broker's own start-up settings.
 #[derive(Clone, PartialEq, Debug)]
@@ -16,8 +17,8 @@ pub struct Image {
     /// Empty until the first broker booted.
     pub cluster_id: String,
     pub(crate) brokers: BTreeMap<NodeId, Broker>,
-    pub(crate) topics: BTreeMap<Arc<str>, Arc<Topic>>,
-    pub(crate) by_id: BTreeMap<TopicId, Arc<Topic>>,
+    pub(crate) topics: SharedMap<Arc<str>, Arc<Topic>>,
+    pub(crate) by_id: SharedMap<TopicId, Arc<Topic>>,
     pub(crate) removed: Arc<Removed>,
     pub(crate) config: Arc<BrokerConfig>,
 }
@@ -67,8 +68,8 @@ impl Image {
             version: 0,
             cluster_id: String::new(),
             brokers: BTreeMap::new(),
-            topics: BTreeMap::new(),
-            by_id: BTreeMap::new(),
+            topics: SharedMap::default(),
+            by_id: SharedMap::default(),
             removed: Arc::new(Removed::default()),
             config,
         }
@@ -89,8 +90,7 @@ impl Image {
 
     /// In name order, beginning with `name` or what follows it.
     pub fn topics_from<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a Arc<Topic>> + use<'a> {
-        use std::ops::Bound;
-        self.topics.range::<str, _>((Bound::Included(name), Bound::Unbounded)).map(|(_, topic)| topic)
+        self.topics.values_from(name)
     }
 
     pub fn topic_count(&self) -> usize {

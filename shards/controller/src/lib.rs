@@ -20,6 +20,7 @@ mod placing;
 mod record;
 mod removed;
 mod settings;
+mod shared_map;
 mod topic_name;
 mod topic_table;
 
