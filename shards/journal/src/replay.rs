@@ -1,0 +1,528 @@
+//! Replay: which bytes of the ring count, and what they say. Pure; `recovery.rs` fetches the bytes.
+//!
+//! 1. *Heads.* The first block of each file says which use of it stands there. A block that is neither zero nor a header
+//!    has its file searched for headers.
+//! 2. *Newest.* From the youngest use backward, the first one counts whose opening checkpoint is whole or was known
+//!    durable by a later frame of its run.
+//! 3. *Walk.* From the oldest file that the newest names, along `previous`, frames are applied in order; each file up to
+//!    the fence of the next. What lies at or below a fence was durable: where it cannot be read, it is damage. In the
+//!    newest file, a frame that cannot be read is damage if a later frame knew it durable, and else the torn tail.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use bytes::Bytes;
+use heddle_model::ReplicaNumber;
+
+use crate::codec;
+use crate::format::{FrameKind, Header};
+use crate::image::{Frame, Judged, UseId, frame_at, headers, opening_is_whole};
+use crate::record::Body;
+use crate::report::{Damage, Report};
+use crate::shadow::Shadow;
+use crate::story::Story;
+
+/// The first block of a file, or less if the file is shorter. Bytes that could not be read are 0xff.
+pub(crate) struct Head {
+    pub slot: u32,
+    pub path: String,
+    pub block: Vec<u8>,
+}
+
+/// What replay wants next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Next {
+    /// The whole file in this slot.
+    Load(u32),
+    Done,
+}
+
+/// One use of a file, by what any of its headers says.
+#[derive(Clone, Debug)]
+struct Use {
+    slot: u32,
+    of: UseId,
+    fence: u64,
+    previous: u64,
+    records_from: u64,
+    /// The oldest file needed, as the latest header in the file says.
+    oldest: u64,
+}
+
+enum Phase {
+    /// Files whose first block says nothing are searched.
+    Identify(Vec<u32>),
+    /// Sequences of the uses that may be the newest, the youngest last.
+    Newest(Vec<u64>),
+    /// Files still to be read, oldest first.
+    Walk {
+        chain: VecDeque<u64>,
+        started: bool,
+    },
+    Done,
+}
+
+/// What a replay found out about the ring.
+pub(crate) struct Replay {
+    phase: Phase,
+    id: Option<u128>,
+    paths: BTreeMap<u32, String>,
+    uses: BTreeMap<u64, Use>,
+    /// Per run, the highest frame that any of its frames knew durable.
+    known: BTreeMap<u64, u64>,
+    unclear: Vec<(u32, Vec<Header>)>,
+    pub highest: Highest,
+    /// Files that must not be overwritten before the next run counts.
+    pub chain: BTreeSet<u64>,
+    /// Slots with files of another journal.
+    pub foreign: Vec<u32>,
+    /// Slots whose first block is all zeros.
+    pub blank: Vec<u32>,
+    /// The last frame that counts, and its header's sum if it could be read.
+    pub last: Option<(u64, Option<u32>)>,
+    /// The newest file that counts, 0 if none does.
+    pub newest: u64,
+    pub stories: BTreeMap<ReplicaNumber, Story>,
+    lost: bool,
+    pub report: Report,
+}
+
+/// The highest numbers that were ever seen, so that none is used twice.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Highest {
+    pub run: u64,
+    pub file: u64,
+    pub frame: u64,
+}
+
+impl Replay {
+    pub fn new(heads: Vec<Head>) -> Replay {
+        let mut replay = Replay {
+            phase: Phase::Done,
+            id: None,
+            paths: BTreeMap::new(),
+            uses: BTreeMap::new(),
+            known: BTreeMap::new(),
+            unclear: Vec::new(),
+            highest: Highest::default(),
+            chain: BTreeSet::new(),
+            foreign: Vec::new(),
+            blank: Vec::new(),
+            last: None,
+            newest: 0,
+            stories: BTreeMap::new(),
+            lost: false,
+            report: Report::default(),
+        };
+        let mut search = Vec::new();
+        for head in heads {
+            replay.paths.insert(head.slot, head.path);
+            match Header::decode(&head.block) {
+                Some(header) => replay.unclear.push((head.slot, vec![header])),
+                None if head.block.iter().all(|byte| *byte == 0) => replay.blank.push(head.slot),
+                None => search.push(head.slot),
+            }
+        }
+        search.reverse();
+        replay.phase = Phase::Identify(search);
+        replay.skip();
+        replay
+    }
+
+    pub fn id(&self) -> Option<u128> {
+        self.id
+    }
+
+    /// The use that stands in each slot; slots without one hold nothing of this journal.
+    pub fn uses(&self) -> impl Iterator<Item = (u32, u64)> {
+        self.uses.values().map(|found| (found.slot, found.of.file))
+    }
+
+    pub fn next(&self) -> Next {
+        match &self.phase {
+            Phase::Identify(search) => Next::Load(*search.last().expect("an empty phase is skipped")),
+            Phase::Newest(uses) => Next::Load(self.uses[uses.last().expect("an empty phase is skipped")].slot),
+            Phase::Walk { chain, .. } => Next::Load(self.uses[chain.front().expect("an empty phase is skipped")].slot),
+            Phase::Done => Next::Done,
+        }
+    }
+
+    /// The file that `next` named, in full. Parts that could not be read are 0xff.
+    pub fn on_image(&mut self, image: Bytes) {
+        self.report.files += 1;
+        self.report.bytes += image.len() as u64;
+        match std::mem::replace(&mut self.phase, Phase::Done) {
+            Phase::Identify(mut search) => {
+                let slot = search.pop().expect("it was asked for");
+                self.unclear.push((slot, headers(&image, 0).map(|(_, header)| header).collect()));
+                self.phase = Phase::Identify(search);
+            }
+            Phase::Newest(mut uses) => {
+                let file = uses.pop().expect("it was asked for");
+                self.phase = Phase::Newest(uses);
+                if self.counts(file, &image) {
+                    self.begin_walk(file);
+                    // Most often the newest file is all there is to read.
+                    if self.next() == Next::Load(self.uses[&file].slot) {
+                        self.report.files -= 1;
+                        self.report.bytes -= image.len() as u64;
+                        return self.on_image(image);
+                    }
+                }
+            }
+            Phase::Walk { chain, started } => self.on_walk(chain, started, image),
+            Phase::Done => unreachable!("nothing was asked for"),
+        }
+        self.skip();
+    }
+
+    /// Leave phases in which nothing is left to do.
+    fn skip(&mut self) {
+        if matches!(&self.phase, Phase::Identify(search) if search.is_empty()) {
+            self.identify();
+            self.phase = Phase::Newest(self.uses.keys().copied().collect());
+        }
+        match &self.phase {
+            Phase::Newest(uses) if uses.is_empty() => self.phase = Phase::Done,
+            Phase::Walk { chain, .. } if chain.is_empty() => self.phase = Phase::Done,
+            _ => {}
+        }
+    }
+
+    /// Give every file to its latest use, and this journal the identity that most of its files have.
+    fn identify(&mut self) {
+        let mut files: BTreeMap<u128, (usize, u64)> = BTreeMap::new();
+        for (_, found) in &self.unclear {
+            if let Some(header) = found.iter().max_by_key(|header| header.file) {
+                let votes = files.entry(header.id).or_default();
+                *votes = (votes.0 + 1, votes.1.max(header.file));
+            }
+        }
+        self.id = files.into_iter().max_by_key(|(_, votes)| *votes).map(|(id, _)| id);
+        for (slot, found) in std::mem::take(&mut self.unclear) {
+            let own = found.iter().filter(|header| Some(header.id) == self.id);
+            for header in own.clone() {
+                self.highest.see(header);
+            }
+            if let Some(header) = own.max_by_key(|header| (header.file, header.number)) {
+                let found = Use {
+                    slot,
+                    of: UseId::of(header),
+                    fence: header.fence,
+                    previous: header.previous,
+                    records_from: header.records_from,
+                    oldest: header.oldest,
+                };
+                self.uses.insert(header.file, found);
+            } else if !found.is_empty() {
+                self.foreign.push(slot);
+                self.report.foreign.push(self.paths[&slot].clone());
+            }
+        }
+    }
+
+    /// Does this use of a file count? Also learn what its frames know.
+    fn counts(&mut self, file: u64, image: &[u8]) -> bool {
+        let found = self.uses.get_mut(&file).expect("candidates are uses");
+        let known = self.known.entry(found.of.run).or_default();
+        for (_, header) in headers(image, 0).filter(|(_, header)| Some(header.id) == self.id) {
+            self.highest.see(&header);
+            if UseId::of(&header) == found.of {
+                *known = (*known).max(header.known);
+                found.oldest = found.oldest.max(header.oldest);
+            }
+        }
+        opening_is_whole(image, found.of) || *known + 1 >= found.records_from
+    }
+
+    /// Follow `previous` from the newest file that counts to the oldest that is needed.
+    fn begin_walk(&mut self, newest: u64) {
+        self.newest = newest;
+        let oldest = self.uses[&newest].oldest;
+        let mut chain = VecDeque::from([newest]);
+        let mut at = newest;
+        while at > oldest {
+            let previous = self.uses[&at].previous;
+            // Sequences only fall along the chain, whatever a header says.
+            if previous >= at || !self.uses.contains_key(&previous) {
+                self.lose_file(self.uses[&at].fence);
+                break;
+            }
+            chain.push_front(previous);
+            at = previous;
+        }
+        self.chain = chain.iter().copied().collect();
+        self.phase = Phase::Walk { chain, started: false };
+    }
+
+    fn lose_file(&mut self, last: u64) {
+        self.report.damage.push(Damage { file: String::new(), at: 0, first: 0, last, hit: Vec::new() });
+        self.lost = true;
+        self.report.may_miss_replicas = true;
+    }
+
+    fn on_walk(&mut self, mut chain: VecDeque<u64>, started: bool, image: Bytes) {
+        let file = *chain.front().expect("it was asked for");
+        let found = self.uses[&file].clone();
+        // If the first checkpoint is damaged, an older file that is still there gives a better start.
+        let older = self.uses.get(&found.previous).filter(|older| older.of.file < file);
+        if let (false, false, Some(older)) = (started, opening_is_whole(&image, found.of), older) {
+            chain.push_front(older.of.file);
+            self.chain.insert(older.of.file);
+            self.phase = Phase::Walk { chain, started };
+            return;
+        }
+        chain.pop_front();
+        let fence = chain.front().map(|next| self.uses[next].fence);
+        let mut walk = Walk {
+            known: self.known.get(&found.of.run).copied().unwrap_or(0),
+            start: !started,
+            fence,
+            image: &image,
+            found: &found,
+            stated: Some(BTreeSet::new()),
+            at: 0,
+            expected: None,
+        };
+        let torn = self.walk(&mut walk);
+        for story in self.stories.values_mut() {
+            story.detach(&image);
+        }
+        if torn {
+            chain.clear();
+        }
+        self.phase = Phase::Walk { chain, started: true };
+    }
+
+    /// Apply one file's frames. True: the torn tail is in it.
+    fn walk(&mut self, walk: &mut Walk) -> bool {
+        loop {
+            if let (Some(expected), Some(fence)) = (walk.expected, walk.fence)
+                && expected > fence
+            {
+                self.end_opening(walk);
+                return false;
+            }
+            let previous_sum = self.last.and_then(|(_, sum)| sum).filter(|_| walk.chains(self.last));
+            match frame_at(walk.image, walk.at, walk.found.of, previous_sum) {
+                Frame::Readable(header, entries) if walk.fits(&header) => {
+                    let whole = entries.iter().all(|entry| entry.good);
+                    if !whole && !walk.was_durable(header.number) {
+                        return self.drop_from(walk, header.number);
+                    }
+                    self.take(walk, &header, entries);
+                }
+                Frame::Unreadable(header) if walk.fits(&header) => {
+                    if !walk.was_durable(header.number) {
+                        return self.drop_from(walk, header.number);
+                    }
+                    self.lose(walk, header.number, header.number, header.kind == FrameKind::Opening);
+                    let sum = header.sum;
+                    self.pass(walk, &header, Some(sum));
+                }
+                _ => match self.search(walk) {
+                    Search::Found => {}
+                    Search::Torn(number) => return self.drop_from(walk, number),
+                    Search::End => return false,
+                },
+            }
+        }
+    }
+
+    /// A frame whose directory can be read and that was durable, or is whole.
+    fn take(&mut self, walk: &mut Walk, header: &Header, entries: Vec<Judged>) {
+        if header.kind == FrameKind::Records {
+            self.end_opening(walk);
+        }
+        self.report.frames += 1;
+        self.report.entries += entries.len() as u64;
+        let mut hit = Vec::new();
+        for Judged { row, place, good } in entries {
+            let body = good.then(|| row.body(walk.image.slice(place))).flatten();
+            match (header.kind, body) {
+                (FrameKind::Opening, Some(body)) => self.on_stated(walk, row.replica, row.ordinal, body),
+                (FrameKind::Opening, None) => {
+                    walk.stated = None;
+                    hit.push(row.replica);
+                }
+                (FrameKind::Records, Some(body)) => self.on_record(walk, row.replica, row.ordinal, body),
+                (FrameKind::Records, None) => {
+                    let story = self.stories.entry(row.replica);
+                    let story = story.or_insert_with(|| Story::new(Shadow::empty(row.ordinal), false));
+                    story.expect(row.ordinal);
+                    story.lose(&row);
+                    hit.push(row.replica);
+                }
+            }
+        }
+        if !hit.is_empty() {
+            let file = self.paths[&walk.found.slot].clone();
+            let number = header.number;
+            self.report.damage.push(Damage { file, at: walk.at as u64, first: number, last: number, hit });
+        }
+        self.pass(walk, header, Some(header.sum));
+    }
+
+    fn pass(&mut self, walk: &mut Walk, header: &Header, sum: Option<u32>) {
+        self.last = Some((header.number, sum));
+        walk.expected = Some(header.number + 1);
+        walk.at += header.frame_bytes();
+    }
+
+    fn on_record(&mut self, walk: &Walk, replica: ReplicaNumber, ordinal: crate::Ordinal, body: Body) {
+        if body == Body::Gone {
+            self.stories.remove(&replica);
+            return;
+        }
+        let story = self.stories.entry(replica).or_insert_with(|| {
+            let begins = matches!(body, Body::Restate { .. });
+            let before = crate::Ordinal(ordinal.0.saturating_sub(1));
+            Story::new(Shadow::empty(before), begins)
+        });
+        story.expect(ordinal);
+        story.apply(ordinal, body, walk.found.of.file);
+    }
+
+    /// An entry of a checkpoint.
+    fn on_stated(&mut self, walk: &mut Walk, replica: ReplicaNumber, ordinal: crate::Ordinal, body: Body) {
+        let file = walk.found.of.file;
+        match body {
+            Body::Shadow(bytes) => {
+                let Some(stated) = codec::get_shadow(&bytes, ordinal, file) else {
+                    walk.stated = None;
+                    return;
+                };
+                if let Some(all) = &mut walk.stated {
+                    all.insert(replica);
+                }
+                match self.stories.get_mut(&replica) {
+                    Some(story) => story.compare(stated),
+                    None => {
+                        let mut story = Story::new(stated, true);
+                        story.shadow.damaged |= self.lost && !walk.start;
+                        self.stories.insert(replica, story);
+                    }
+                }
+            }
+            Body::ShadowBatch(batch) if walk.start => {
+                if let Some(story) = self.stories.get_mut(&replica) {
+                    story.add(batch, file);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The opening is over. If all of it could be read, whoever it does not name is gone.
+    fn end_opening(&mut self, walk: &mut Walk) {
+        if let Some(all) = walk.stated.take().filter(|_| !walk.start) {
+            self.stories.retain(|replica, _| all.contains(replica));
+            self.report.may_miss_replicas = false;
+        }
+    }
+
+    /// Frames that were durable and cannot be read at all.
+    fn lose(&mut self, walk: &mut Walk, first: u64, last: u64, opening: bool) {
+        let file = self.paths[&walk.found.slot].clone();
+        self.report.damage.push(Damage { file, at: walk.at as u64, first, last, hit: Vec::new() });
+        if first < walk.found.records_from {
+            walk.stated = None;
+        }
+        if !opening && last >= walk.found.records_from {
+            self.lost = true;
+            self.report.may_miss_replicas = true;
+            for story in self.stories.values_mut() {
+                story.suspect = true;
+            }
+        } else if walk.start {
+            self.report.may_miss_replicas = true;
+        }
+    }
+
+    /// No frame is where one should be.
+    fn search(&mut self, walk: &mut Walk) -> Search {
+        if let Some(expected) = walk.expected.filter(|expected| !walk.was_durable(*expected)) {
+            return Search::Torn(expected);
+        }
+        let from = walk.at + heddle_model::limits::BLOCK_BYTES;
+        let later = |header: &Header| {
+            UseId::of(header) == walk.found.of
+                && walk.expected.is_none_or(|expected| header.number > expected)
+                && walk.fence.is_none_or(|fence| header.number <= fence)
+        };
+        let found = headers(walk.image, from).find(|(_, header)| later(header));
+        let first = walk.expected.unwrap_or(walk.found.fence + 1);
+        let Some((at, header)) = found else {
+            // A use counts only if its opening is whole or known durable, so one of the two bounds the loss.
+            let last = walk.fence.unwrap_or(walk.known).max(first);
+            self.lose(walk, first, last, false);
+            self.last = Some((last, None));
+            return match walk.fence {
+                Some(_) => Search::End,
+                None => Search::Torn(last + 1),
+            };
+        };
+        self.lose(walk, first, header.number - 1, false);
+        self.last = Some((header.number - 1, None));
+        walk.at = at;
+        walk.expected = Some(header.number);
+        Search::Found
+    }
+
+    /// Frame `number` is torn: it and the rest of its run do not count.
+    fn drop_from(&mut self, walk: &mut Walk, number: u64) -> bool {
+        self.end_opening(walk);
+        let dropped = headers(walk.image, walk.at)
+            .filter(|(_, header)| UseId::of(header) == walk.found.of && header.number >= number);
+        self.report.frames_dropped += dropped.count() as u64;
+        true
+    }
+}
+
+enum Search {
+    Found,
+    Torn(u64),
+    End,
+}
+
+/// The reading of one file.
+struct Walk<'a> {
+    image: &'a Bytes,
+    found: &'a Use,
+    /// The last of its frames that counts, if another file follows.
+    fence: Option<u64>,
+    /// The highest frame of its run that was known durable.
+    known: u64,
+    /// Replay begins with this file.
+    start: bool,
+    /// Replicas that its opening names; `None` once part of the opening is lost, or when it was dealt with.
+    stated: Option<BTreeSet<ReplicaNumber>>,
+    at: usize,
+    expected: Option<u64>,
+}
+
+impl Walk<'_> {
+    fn fits(&self, header: &Header) -> bool {
+        self.expected.is_none_or(|expected| header.number == expected)
+            && self.fence.is_none_or(|fence| header.number <= fence)
+    }
+
+    fn was_durable(&self, number: u64) -> bool {
+        self.fence.is_some_and(|fence| number <= fence) || number <= self.known
+    }
+
+    /// Does the frame at hand directly follow the last one taken?
+    fn chains(&self, last: Option<(u64, Option<u32>)>) -> bool {
+        match self.expected {
+            Some(_) => true,
+            None => !self.start && last.is_some_and(|(number, _)| number == self.found.fence),
+        }
+    }
+}
+
+impl Highest {
+    fn see(&mut self, header: &Header) {
+        self.run = self.run.max(header.run);
+        self.file = self.file.max(header.file);
+        self.frame = self.frame.max(header.number);
+    }
+}

@@ -1,0 +1,61 @@
+//! What recovery found, for its caller, the log lines and `heddle repair`.
+
+use std::collections::BTreeMap;
+
+use heddle_model::{ReplicaNumber, TailBatch};
+
+use crate::record::ReplicaState;
+
+/// Everything that a journal's directory knew.
+#[derive(Debug)]
+pub struct Recovered {
+    /// The journal's identity; another one than registered means another disk.
+    pub id: u128,
+    pub replicas: BTreeMap<ReplicaNumber, RecoveredReplica>,
+    pub report: Report,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecoveredReplica {
+    pub state: ReplicaState,
+    /// The batches from the mark on, without those that follow a damaged one.
+    pub tail: Vec<TailBatch>,
+    /// It lost records: this incarnation never acts again (RULES C). Stays so until the replica is restated.
+    pub damaged: bool,
+}
+
+/// What was read, dropped and found damaged.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Report {
+    /// Files that were read, and their bytes.
+    pub files: usize,
+    pub bytes: u64,
+    /// Frames that count, and their entries.
+    pub frames: u64,
+    pub entries: u64,
+    /// Frames after a torn one, in the same run: never acknowledged, dropped.
+    pub frames_dropped: u64,
+    pub damage: Vec<Damage>,
+    /// Replicas whose state is not known at all; they are not among the recovered.
+    pub unknown: Vec<ReplicaNumber>,
+    /// Damage may have hidden the creation of replicas of which nothing else is known: whoever should be here and is
+    /// not must be treated as damaged.
+    pub may_miss_replicas: bool,
+    /// Files of another journal; they are left alone.
+    pub foreign: Vec<String>,
+}
+
+/// Frames that were durable once and cannot be read in full any more.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Damage {
+    /// Path of the file, empty if the whole file is missing.
+    pub file: String,
+    /// Where the first of them begins. Bytes.
+    pub at: u64,
+    /// Numbers of the first and the last of them.
+    pub first: u64,
+    pub last: u64,
+    /// Replicas whose records failed their sum; empty if the directory itself cannot be read, or only a checkpoint,
+    /// which repeats what is known, was hit.
+    pub hit: Vec<ReplicaNumber>,
+}

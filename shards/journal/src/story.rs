@@ -1,0 +1,184 @@
+//! One replica's story as replay reads it: its shadow and its tail, and where either has a gap.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use heddle_model::{Offset, TailBatch};
+
+use crate::format::Row;
+use crate::record::{Body, Ordinal, Record};
+use crate::report::RecoveredReplica;
+use crate::shadow::Shadow;
+
+/// Batches that follow a lost one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Hole {
+    /// The first batch after, or instead of, what was lost.
+    from: Offset,
+    /// A mark from here on shows that the lost batch is settled.
+    settled_at: Offset,
+}
+
+#[derive(Debug)]
+pub(crate) struct Story {
+    pub shadow: Shadow,
+    tail: VecDeque<TailBatch>,
+    staged: Vec<TailBatch>,
+    holes: Vec<Hole>,
+    /// Records of it are missing, batches perhaps; the next batch shows where.
+    gap: bool,
+    /// A frame was lost in which it may or may not have had a record.
+    pub suspect: bool,
+    /// Its state at the start of replay is known.
+    pub based: bool,
+}
+
+impl Story {
+    pub fn new(shadow: Shadow, based: bool) -> Story {
+        let (tail, staged, holes) = (VecDeque::new(), Vec::new(), Vec::new());
+        Story { shadow, tail, staged, holes, gap: false, suspect: false, based }
+    }
+
+    /// Check that a record follows the last one seen; if not, records are missing.
+    pub fn expect(&mut self, ordinal: Ordinal) {
+        if ordinal != self.shadow.ordinal.next() {
+            self.miss();
+        }
+        self.suspect = false;
+    }
+
+    /// Records are missing here.
+    pub fn miss(&mut self) {
+        self.shadow.damaged = true;
+        self.gap = true;
+        self.suspect = false;
+    }
+
+    /// A record is here, but its payload is not what its row names.
+    pub fn lose(&mut self, row: &Row) {
+        self.shadow.damaged = true;
+        self.shadow.ordinal = row.ordinal;
+        if row.is_append() {
+            self.holes.push(Hole { from: row.base(), settled_at: row.base().plus(1) });
+        } else {
+            self.gap = true;
+        }
+    }
+
+    pub fn apply(&mut self, ordinal: Ordinal, body: Body, file: u64) {
+        let applied = self.shadow.apply(ordinal, &body, file);
+        if !applied && self.based {
+            self.shadow.damaged = true;
+        }
+        match body {
+            Body::Record(record) => self.apply_record(record),
+            Body::Restate { .. } => {
+                self.staged.clear();
+                self.complete_restatement();
+            }
+            Body::Batch(batch) => {
+                self.staged.push(batch);
+                self.complete_restatement();
+            }
+            Body::Gone | Body::Shadow(_) | Body::ShadowBatch(_) => {}
+        }
+    }
+
+    fn apply_record(&mut self, record: Record) {
+        match record {
+            Record::Append(batch, _) => {
+                if std::mem::take(&mut self.gap) {
+                    self.holes.push(Hole { from: batch.base, settled_at: batch.base });
+                }
+                self.tail.push_back(batch);
+            }
+            Record::Truncate { to, .. } => {
+                while self.tail.back().is_some_and(|last| last.base >= to) {
+                    self.tail.pop_back();
+                }
+                self.holes.retain(|hole| hole.from < to);
+            }
+            Record::Mark(mark) => self.settle(mark.offset),
+            Record::State { .. } | Record::Line { .. } | Record::Config(_) | Record::LogStart(_) => {}
+        }
+    }
+
+    fn settle(&mut self, offset: Offset) {
+        while self.tail.front().is_some_and(|first| first.next <= offset) {
+            self.tail.pop_front();
+        }
+        self.holes.retain(|hole| hole.settled_at > offset);
+    }
+
+    fn complete_restatement(&mut self) {
+        if self.shadow.staged.is_none() && self.shadow.state.is_some() {
+            self.tail = std::mem::take(&mut self.staged).into();
+            self.holes.clear();
+            self.gap = false;
+            self.based = true;
+        }
+    }
+
+    /// A batch of a checkpoint that carries tails.
+    pub fn add(&mut self, batch: TailBatch, file: u64) {
+        self.shadow.add_extent(&batch, file);
+        self.tail.push_back(batch);
+    }
+
+    /// A checkpoint states this. Disagreement means that records are missing.
+    pub fn compare(&mut self, stated: Shadow) {
+        if self.based && self.shadow.agrees(&stated) {
+            self.shadow.damaged |= stated.damaged;
+            if stated.staged.is_none() {
+                // A later run does not continue a restatement that was incomplete at its start.
+                self.shadow.staged = None;
+                self.staged.clear();
+            }
+        } else {
+            if self.based || self.shadow.ordinal != stated.ordinal {
+                self.miss();
+            }
+            self.shadow.adopt(stated);
+            self.based = true;
+        }
+        self.suspect = false;
+    }
+
+    /// Own the memory of all batches that lie in `image`, so that it can be dropped.
+    pub fn detach(&mut self, image: &Bytes) {
+        let range = image.as_ptr_range();
+        for batch in self.tail.iter_mut().chain(&mut self.staged) {
+            if range.contains(&batch.bytes.as_ptr()) {
+                batch.bytes = Bytes::copy_from_slice(&batch.bytes);
+            }
+        }
+    }
+
+    /// The end. A restatement that is incomplete now stays so: it never happened.
+    pub fn finish(mut self) -> Finished {
+        self.shadow.damaged |= self.suspect || !self.based;
+        self.shadow.staged = None;
+        let Some(state) = self.shadow.state.clone() else {
+            return if self.shadow.damaged { Finished::Unknown } else { Finished::Never };
+        };
+        if let Some(mark) = &state.mark {
+            self.settle(mark.offset);
+        }
+        let cut = self.holes.iter().map(|hole| hole.from).min();
+        let cut = cut.filter(|from| self.tail.iter().any(|batch| batch.base >= *from));
+        self.tail.retain(|batch| cut.is_none_or(|from| batch.base < from));
+        let damaged = self.shadow.damaged;
+        let recovered = Box::new(RecoveredReplica { state, tail: self.tail.into(), damaged });
+        Finished::Known { shadow: Box::new(self.shadow), recovered, cut }
+    }
+}
+
+/// How a replica's story ends.
+pub(crate) enum Finished {
+    /// `cut`: batches from here on follow a lost one and are not given back.
+    Known { shadow: Box<Shadow>, recovered: Box<RecoveredReplica>, cut: Option<Offset> },
+    /// Damage left nothing of its state.
+    Unknown,
+    /// Its first statement was never complete.
+    Never,
+}
