@@ -353,3 +353,105 @@ impl Producer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use clap::Parser;
+    use heddle_records::validate_shape;
+
+    use super::super::options::Cli;
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    fn producer(arguments: &str, partitions: usize) -> Producer {
+        let arguments = format!("load --producers 1 --rate 1000 --record-size 100 {arguments}");
+        let settings = Cli::parse_from(arguments.split_whitespace()).settings().unwrap();
+        let leaders = Leaders { brokers: BTreeMap::new(), leaders: vec![Some(1); partitions] };
+        let window = Window { start: 0, measured: 10 * MS, end: 50 * MS, wall_zero_ms: 0 };
+        Producer::new(0, &settings, Arc::new(leaders), Some((7, 0)), 1, window)
+    }
+
+    fn taken(producer: &mut Producer, now: u64) -> Vec<usize> {
+        producer.take_request(1, now).iter().map(|batch| batch.due.len()).collect()
+    }
+
+    #[test]
+    fn records_keep_their_due_times_however_late_they_are_made() {
+        let mut producer = producer("", 1);
+        let mut tally = Tally::default();
+        assert_eq!(producer.wakes_at(), Some(0));
+        producer.on_time(20 * MS, &mut tally);
+        let batches = producer.take_request(1, 20 * MS);
+        assert_eq!(batches[0].due, (0..=20).map(|ms| ms * MS).collect::<Vec<_>>());
+        assert_eq!(validate_shape(batches[0].sealed()).unwrap().count, 21);
+        // Records due before the measured time do not count.
+        assert_eq!((tally.behind_us.len(), tally.behind_us.max()), (11, 10_007));
+        assert_eq!(producer.wakes_at(), Some(21 * MS));
+    }
+
+    #[test]
+    fn a_batch_lingers_until_it_is_full_or_its_time_is_over() {
+        let mut producer = producer("--batch-ms 5 --batch-bytes 550", 1);
+        let mut tally = Tally::default();
+        producer.on_time(2 * MS, &mut tally);
+        assert_eq!(taken(&mut producer, 2 * MS), [0; 0]);
+        // Four records to a batch: the fifth closes the first batch.
+        producer.on_time(4 * MS, &mut tally);
+        assert_eq!(taken(&mut producer, 4 * MS), [4]);
+        assert_eq!(taken(&mut producer, 4 * MS), [0; 0]);
+        producer.on_time(9 * MS, &mut tally);
+        assert_eq!(taken(&mut producer, 9 * MS), [4]);
+    }
+
+    #[test]
+    fn refused_batches_go_again_in_order_and_unchanged() {
+        let mut producer = producer("--batch-bytes 550", 1);
+        let mut tally = Tally::default();
+        producer.on_time(11 * MS, &mut tally);
+        let mut sent: Vec<Batch> = (0..3).flat_map(|_| producer.take_request(1, 11 * MS)).collect();
+        let sequences: Vec<i32> = sent.iter().map(|it| validate_shape(it.sealed()).unwrap().base_sequence.0).collect();
+        assert_eq!(sequences, [0, 4, 8]);
+        let bytes: Vec<Bytes> = sent.iter().map(|batch| batch.sealed().clone()).collect();
+        sent.reverse();
+        for batch in sent {
+            producer.on_refused(batch, 11 * MS);
+        }
+        assert_eq!(taken(&mut producer, 12 * MS), [0; 0], "a refused partition rests");
+        producer.on_time(31 * MS, &mut tally);
+        for expected in bytes {
+            assert_eq!(producer.take_request(1, 31 * MS)[0].sealed(), &expected);
+        }
+    }
+
+    #[test]
+    fn without_keys_one_partition_fills_at_a_time_with_keys_all_do() {
+        let mut tally = Tally::default();
+        for (arguments, requests) in [("--batch-bytes 50000", 1..=1), ("--batch-bytes 50000 --keys 1000", 20..=51)] {
+            let mut producer = producer(arguments, 40);
+            producer.on_time(50 * MS, &mut tally);
+            let batches = taken(&mut producer, 50 * MS);
+            assert!(requests.contains(&batches.len()), "{arguments}: {batches:?}");
+            assert_eq!(batches.iter().sum::<usize>(), 50);
+        }
+    }
+
+    #[test]
+    fn a_full_buffer_stops_the_making_but_not_the_clock() {
+        let mut producer = producer("--producer-buffer 1000", 1);
+        let mut tally = Tally::default();
+        producer.on_time(40 * MS, &mut tally);
+        let batches = producer.take_request(1, 40 * MS);
+        assert_eq!(batches[0].due.len(), 9);
+        assert_eq!(producer.wakes_at(), None);
+        producer.on_settled(&batches[0]);
+        assert_eq!(producer.wakes_at(), Some(9 * MS));
+        assert!(!producer.is_done());
+        // 9 were answered, 41 never made; all due from 10 ms on count with their age.
+        producer.give_up(std::iter::empty(), 60 * MS, &mut tally);
+        assert_eq!((tally.unanswered, tally.produce_us.len()), (40, 40));
+        assert!(tally.produce_us.max() >= 50_000);
+    }
+}
