@@ -16,8 +16,8 @@ impl Group {
         self.check();
     }
 
-    /// The header of an append to `to`, whose batches are those with offsets in `from.offset..upto`. `None` if there is
-    /// nothing to send any more from there (then, if need be, another `Replicate` follows).
+    /// The header of an append to `to`, whose batches are those with offsets in `from.offset..upto`, as the log holds
+    /// them now. `None` if the wish is stale; if need be another `Replicate` follows.
     pub fn append_to(&mut self, to: Voter, from: Point, upto: Offset, todo: &mut Vec<Instruction>) -> Option<Append> {
         let (news, end) = (self.news(), self.end);
         let (term, log_start) = (self.term, self.log_start);
@@ -28,13 +28,13 @@ impl Group {
             return None;
         }
         progress.wanted = false;
-        if progress.next != from || from.offset < log_start || !self.history.contains(from, end) {
+        let above = self.history.above(from.term);
+        // Asked for under an earlier leadership, or overtaken by a rejection.
+        let is_stale = progress.next != from || !(from.offset..=reach(above, end)).contains(&upto);
+        if is_stale || from.offset < log_start || !self.history.contains(from, end) {
             self.replicate(to, todo);
             return None;
         }
-        let above = self.history.above(from.term);
-        let until = reach(above, end);
-        assert!(from.offset <= upto && upto <= until, "an append ends between its start and its reach");
         let lines: Vec<_> = above.iter().take(crate::LINES_MAX).copied().take_while(|line| line.1 <= upto).collect();
         let point = Point { term: lines.last().map_or(from.term, |line| line.0), offset: upto };
         let append = Append {

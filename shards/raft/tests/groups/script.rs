@@ -1,7 +1,7 @@
 //! Text scripts, `scripts/*.txt`: commands in, every instruction and message out.
 
 use crate::replica::{Replica, voter};
-use crate::world::{Step, World};
+use crate::world::{Step, Trace, World};
 use heddle_model::{Offset, Point, Term, Voter};
 use heddle_raft::{Config, ConfigId, Instruction, Message, Role};
 use std::fmt::Write;
@@ -12,13 +12,14 @@ fn scripts() {
     heddle_textscript::run(&Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts"), || {
         let mut world = World::new(3, 3, None);
         move |command: &str| {
-            world.trace = Some(vec![]);
+            world.trace = Some(Trace::Kept(vec![]));
             let mut out = match command.lines().try_for_each(|line| carry_out(&mut world, line)) {
                 Ok(()) => String::new(),
                 Err(why) => format!("violation: {why}\n"),
             };
-            let trace = world.trace.take().expect("it was set above");
-            trace.iter().rev().for_each(|line| out.insert_str(0, &format!("{line}\n")));
+            if let Some(Trace::Kept(lines)) = world.trace.take() {
+                lines.iter().rev().for_each(|line| out.insert_str(0, &format!("{line}\n")));
+            }
             if out.is_empty() { "nothing".to_string() } else { out }
         }
     });
@@ -97,7 +98,9 @@ fn carry_out(world: &mut World, line: &str) -> Step {
         }),
         "state" => {
             let lines: Vec<String> = world.replicas.iter().map(state).collect();
-            world.trace.get_or_insert_default().extend(lines);
+            if let Some(trace) = world.trace.as_mut() {
+                lines.into_iter().for_each(|line| trace.push(line));
+            }
             Ok(())
         }
         other => panic!("no such command: {other}"),

@@ -4,7 +4,7 @@
 use crate::Planted;
 use crate::replica::voter;
 use crate::script::{deliver_or_lose, run, state};
-use crate::world::{Packet, Step, World};
+use crate::world::{Packet, Step, Trace, World};
 use heddle_model::{Offset, Term};
 use heddle_raft::{Message, Role};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -33,11 +33,12 @@ impl Dice {
 }
 
 /// One walk; the world as it ended, for what it reached.
-fn walk(seed: u64, planted: Option<Planted>) -> Result<World, String> {
+fn walk(seed: u64, planted: Option<Planted>, shown: bool) -> Result<World, String> {
     let mut dice = Dice::new(seed);
     let nodes = 3 + dice.below(3) as i32;
     let voters = if dice.one_in(3) { nodes } else { nodes.min(3) };
     let mut world = World::new(nodes, voters, planted);
+    world.trace = shown.then_some(Trace::Printed);
     let mood = [Mood::Elections, Mood::Membership, Mood::LogStart][dice.below(3)];
     for _ in 0..STEPS {
         step(&mut world, &mut dice, mood)?;
@@ -257,7 +258,7 @@ fn walks() -> u64 {
 fn random_walks_keep_every_promise() {
     let (mut across, mut resets, mut changes, mut terms) = (0, 0, 0, 0);
     for seed in 0..walks() {
-        match catch_unwind(|| walk(seed, None)) {
+        match catch_unwind(|| walk(seed, None, false)) {
             Ok(Ok(world)) => {
                 across += usize::from(world.checkers.commits_across_terms);
                 terms += world.replicas[0].group.term().0;
@@ -275,13 +276,22 @@ fn random_walks_keep_every_promise() {
     assert!(across > enough && resets > enough && changes > enough, "the walks reach too little");
 }
 
+/// `SEED=n cargo test -p heddle-raft replay -- --nocapture` shows one walk, step by step.
+#[test]
+fn replay() {
+    let Some(seed) = std::env::var("SEED").ok().and_then(|text| text.parse().ok()) else { return };
+    let outcome = walk(seed, None, true);
+    assert!(outcome.is_ok(), "{:?}", outcome.err());
+}
+
 /// A checker never seen failing is not believed.
 fn is_caught(planted: Planted, walks: u64) {
-    let caught = (0..walks).find_map(|seed| match catch_unwind(AssertUnwindSafe(|| walk(seed, Some(planted)))) {
-        Ok(Ok(_)) => None,
-        Ok(Err(violation)) => Some((seed, violation)),
-        Err(_) => Some((seed, "an assert".to_string())),
-    });
+    let caught =
+        (0..walks).find_map(|seed| match catch_unwind(AssertUnwindSafe(|| walk(seed, Some(planted), false))) {
+            Ok(Ok(_)) => None,
+            Ok(Err(violation)) => Some((seed, violation)),
+            Err(_) => Some((seed, "an assert".to_string())),
+        });
     println!("{planted:?}: {caught:?}");
     assert!(caught.is_some(), "{planted:?} was not caught in {walks} walks");
 }
@@ -326,7 +336,7 @@ fn planted_forgotten_log_start_is_caught() {
 fn hostile_messages_are_refused() {
     for seed in 0..300 {
         let mut dice = Dice::new(seed);
-        let mut world = walk(seed, None).unwrap_or_else(|violation| panic!("seed {seed}: {violation}"));
+        let mut world = walk(seed, None, false).unwrap_or_else(|violation| panic!("seed {seed}: {violation}"));
         for _ in 0..100 {
             let n = dice.below(world.replicas.len());
             let from = voter(dice.below(7) as i32);

@@ -20,8 +20,22 @@ pub struct World {
     pub checkers: Checkers,
     pub planted: Option<Planted>,
     /// Every instruction as a line, if someone reads it.
-    pub trace: Option<Vec<String>>,
+    pub trace: Option<Trace>,
     written: u32,
+}
+
+pub enum Trace {
+    Kept(Vec<String>),
+    Printed,
+}
+
+impl Trace {
+    pub fn push(&mut self, line: String) {
+        match self {
+            Trace::Kept(lines) => lines.push(line),
+            Trace::Printed => println!("{line}"),
+        }
+    }
 }
 
 pub type Step = Result<(), Violation>;
