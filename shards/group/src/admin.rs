@@ -22,6 +22,7 @@ impl Turn<'_> {
         let (kind, state, protocol_type) = match (&group.body, self.soft.live.get(id)) {
             (_, Some(live)) => (GroupKind::Classic, live.state(), live.protocol_type.clone()),
             (Body::Classic(stored), None) => (GroupKind::Classic, GroupState::Empty, stored.protocol_type.clone()),
+            (Body::Consumer(consumer), None) => (GroupKind::Consumer, consumer.state(), Text::new("consumer")),
             (Body::Simple, None) => (GroupKind::Classic, GroupState::Empty, Text::default()),
         };
         Listed { group: id.clone(), protocol_type, state, kind }
@@ -29,21 +30,33 @@ impl Turn<'_> {
 
     /// DescribeGroups: classic groups only.
     pub fn describe(&mut self, id: &GroupId) -> Result<Described, Refusal> {
-        self.group(id).ok_or(Refusal::GroupNotFound)?;
+        let group = self.group(id).ok_or(Refusal::GroupNotFound)?;
+        if matches!(group.body, Body::Consumer(_)) {
+            return Err(Refusal::GroupNotFound);
+        }
         Ok(self.with_classic(id, |classic| described(classic.group)))
     }
 
     pub fn delete(&mut self, id: &GroupId) -> Result<(), Refusal> {
         let group = self.group(id).ok_or(Refusal::GroupNotFound)?;
-        if self.soft.live.get(id).is_some_and(|live| live.phase != Phase::Empty) {
+        let at_work = self.soft.live.get(id).is_some_and(|live| live.phase != Phase::Empty);
+        let has_members = matches!(&group.body, Body::Consumer(consumer) if !consumer.members.is_empty());
+        if at_work || has_members {
             return Err(Refusal::NonEmptyGroup);
         }
         self.forget_offsets(id, None);
-        if group.body != Body::Simple {
-            self.write(Key::Group(id.clone()), None);
+        self.end_group(id, group);
+        Ok(())
+    }
+
+    /// Writes the tombstones of a group without members.
+    pub fn end_group(&mut self, id: &GroupId, group: &Group) {
+        match &group.body {
+            Body::Simple => {}
+            Body::Classic(_) => self.write(Key::Group(id.clone()), None),
+            Body::Consumer(consumer) => self.end_consumer_group(id, consumer),
         }
         self.soft.live.remove(id);
-        Ok(())
     }
 }
 

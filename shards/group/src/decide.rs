@@ -3,8 +3,10 @@
 use heddle_model::Ticket;
 
 use crate::{
-    Answer, Ask, Context, Decision, Entry, GroupId, Groups, Join, Refusal, Soft,
+    Answer, Ask, ConsumerDescribed, ConsumerHeartbeat, ConsumerHeartbeatAnswer, Context, Decision, Entry, GroupId,
+    Groups, Join, Refusal, Soft,
     classic::{Classic, ClassicGroup},
+    consumer::{Consumer, ConsumerGroup, tombstones},
     door,
     hard::{Body, Group},
     schema::{GroupMetadata, Key},
@@ -81,8 +83,14 @@ impl<'a> Turn<'a> {
                 let outcome = self.delete(&group);
                 self.answer_result(ticket, outcome.map(|()| Answer::Deleted));
             }
-            Ask::ConsumerHeartbeat(_) => self.answer(ticket, Answer::Refused(Refusal::ProtocolDisabled)),
-            Ask::ConsumerDescribe(_) => self.answer(ticket, Answer::Refused(Refusal::GroupNotFound)),
+            Ask::ConsumerHeartbeat(heartbeat) => {
+                let outcome = self.consumer_heartbeat(heartbeat);
+                self.answer_result(ticket, outcome.map(Answer::ConsumerHeartbeat));
+            }
+            Ask::ConsumerDescribe(group) => {
+                let outcome = self.consumer_describe(&group);
+                self.answer_result(ticket, outcome.map(Answer::ConsumerDescribed));
+            }
             Ask::TopicDeleted(topic) => self.sweep_topic(topic, ticket),
         }
     }
@@ -96,6 +104,13 @@ impl<'a> Turn<'a> {
             match timer {
                 Timer::Session(group, member) => {
                     self.with_live(&group, |classic| classic.on_session_entry(&member, at));
+                    self.with_watched(&group, |consumer| consumer.on_session_entry(&member, at));
+                }
+                Timer::Release(group, member) => {
+                    self.with_watched(&group, |consumer| consumer.on_release_entry(&member, at));
+                }
+                Timer::Assign(group) => {
+                    self.with_watched(&group, |consumer| consumer.on_assign_entry(at));
                 }
                 Timer::Join(group) => {
                     self.with_live(&group, |classic| classic.on_join_entry(at));
@@ -126,14 +141,22 @@ impl<'a> Turn<'a> {
 
     fn join(&mut self, ask: Join, ticket: Ticket) {
         let id = ask.group.clone();
-        let is_new = self.group(&id).is_none();
+        let mut is_new = self.group(&id).is_none();
+        if let Some(Body::Consumer(group)) = self.group(&id).map(|group| &group.body) {
+            if !group.members.is_empty() {
+                return self.answer(ticket, Answer::Refused(Refusal::InconsistentProtocol));
+            }
+            // Empty, it may change its protocol.
+            is_new = true;
+            self.end_consumer_group(&id, group);
+        }
         if is_new && !self.soft.live.contains_key(&id) && !ask.member.is_empty() {
             return self.answer(ticket, Answer::Refused(Refusal::UnknownMember));
         }
         let created = self.with_classic(&id, |classic| {
             classic.join(ask, ticket);
             // A group exists from its first member's first request on.
-            is_new && !classic.group.is_idle() && classic.out.records.is_empty()
+            is_new && !classic.group.is_idle()
         });
         if created {
             self.write(Key::Group(id), Some(GroupMetadata::created().encode()));
@@ -142,10 +165,10 @@ impl<'a> Turn<'a> {
 
     /// For what only a member may ask: a group that exists and has somebody in it.
     fn member_of<R>(&mut self, id: &GroupId, act: impl FnOnce(&mut Classic<'_>) -> R) -> Result<R, Refusal> {
-        if self.group(id).is_none() {
-            return Err(Refusal::UnknownMember);
+        match self.group(id).map(|group| &group.body) {
+            None | Some(Body::Consumer(_)) => Err(Refusal::UnknownMember),
+            Some(Body::Simple | Body::Classic(_)) => Ok(self.with_classic(id, act)),
         }
-        Ok(self.with_classic(id, act))
     }
 
     /// The same, where the group gives the answer itself.
@@ -172,7 +195,7 @@ impl<'a> Turn<'a> {
                 group.start_sessions(timers, self.context.now.mono);
                 group
             }
-            Some(Body::Simple) | None => ClassicGroup::new(id.clone()),
+            Some(Body::Simple | Body::Consumer(_)) | None => ClassicGroup::new(id.clone()),
         });
         let mut classic =
             Classic { group, timers, settings: &self.hard.settings, context: self.context, out: &mut self.out };
@@ -181,5 +204,81 @@ impl<'a> Turn<'a> {
             live.remove(id);
         }
         result
+    }
+}
+
+/// KIP-848 groups.
+impl<'a> Turn<'a> {
+    fn consumer_heartbeat(&mut self, ask: ConsumerHeartbeat) -> Result<ConsumerHeartbeatAnswer, Refusal> {
+        let id = ask.group.clone();
+        let leaves = ask.epoch < 0;
+        let before = self.out.records.len();
+        match self.group(&id).map(|group| &group.body) {
+            Some(Body::Consumer(_)) => {}
+            None | Some(Body::Simple) if ask.epoch == 0 && !self.soft.live.contains_key(&id) => {}
+            Some(Body::Classic(_))
+                if ask.epoch == 0 && self.soft.live.get(&id).is_none_or(|live| live.members.is_empty()) =>
+            {
+                // Empty, it may change its protocol.
+                self.soft.live.remove(&id);
+                self.write(Key::Group(id.clone()), None);
+            }
+            None | Some(Body::Simple | Body::Classic(_)) => return Err(Refusal::GroupNotFound),
+        }
+        let outcome =
+            self.with_consumer(&id, |consumer| if leaves { consumer.leave(&ask) } else { consumer.heartbeat(ask) });
+        if outcome.is_err() {
+            // What is refused leaves no trace.
+            self.out.records.truncate(before);
+        }
+        outcome
+    }
+
+    fn consumer_describe(&mut self, id: &GroupId) -> Result<ConsumerDescribed, Refusal> {
+        match self.group(id).map(|group| &group.body) {
+            Some(Body::Consumer(group)) => Ok(group.describe(id, &self.hard.settings, self.context)),
+            None | Some(Body::Simple | Body::Classic(_)) => Err(Refusal::GroupNotFound),
+        }
+    }
+
+    /// A group without members stops to be of the new protocol.
+    pub fn end_consumer_group(&mut self, id: &GroupId, group: &ConsumerGroup) {
+        for key in tombstones(id, group) {
+            self.write(key, None);
+        }
+        self.soft.watches.remove(id);
+    }
+
+    /// For deadlines: a group that is gone has none.
+    fn with_watched(&mut self, id: &GroupId, act: impl FnOnce(&mut Consumer<'_>)) {
+        match self.group(id).map(|group| &group.body) {
+            Some(Body::Consumer(_)) if self.soft.watches.contains_key(id) => self.with_consumer(id, act),
+            _ => {
+                self.soft.watches.remove(id);
+            }
+        }
+    }
+
+    pub fn with_consumer<R>(&mut self, id: &GroupId, act: impl FnOnce(&mut Consumer<'_>) -> R) -> R {
+        let fresh = ConsumerGroup::default();
+        let group = match self.group(id).map(|group| &group.body) {
+            Some(Body::Consumer(group)) => group,
+            None | Some(Body::Simple | Body::Classic(_)) => &fresh,
+        };
+        let Soft { watches, timers, .. } = &mut *self.soft;
+        let is_new = !watches.contains_key(id);
+        let mut consumer = Consumer {
+            id,
+            group,
+            watch: watches.entry(id.clone()).or_default(),
+            timers,
+            settings: &self.hard.settings,
+            context: self.context,
+            out: &mut self.out,
+        };
+        if is_new {
+            consumer.start_deadlines();
+        }
+        act(&mut consumer)
     }
 }

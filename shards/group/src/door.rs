@@ -1,6 +1,9 @@
 //! What is refused before anything else is looked at: ids that cannot be, and text that no record could hold.
 
-use crate::{Ask, GroupId, GroupSettings, Join, Protocol, Refusal, Text, schema::TEXT_BYTES_MAX};
+use crate::{Ask, ConsumerHeartbeat, GroupId, GroupSettings, Join, Protocol, Refusal, Text, schema::TEXT_BYTES_MAX};
+
+/// What the topics of one subscription may take together. Bytes.
+const SUBSCRIPTION_BYTES_MAX: usize = 1 << 20;
 
 pub(crate) fn admit(ask: &Ask, settings: &GroupSettings) -> Result<(), Refusal> {
     match ask {
@@ -12,7 +15,7 @@ pub(crate) fn admit(ask: &Ask, settings: &GroupSettings) -> Result<(), Refusal> 
             fits(commit.group.as_str())?;
             commit.offsets.iter().try_for_each(|offset| fits(offset.topic.as_str()))
         }
-        Ask::ConsumerHeartbeat(heartbeat) => admit_group(&heartbeat.group),
+        Ask::ConsumerHeartbeat(heartbeat) => admit_heartbeat(heartbeat, settings),
         // These write nothing that is not stored already.
         Ask::FetchOffsets(_)
         | Ask::DeleteOffsets(_)
@@ -43,6 +46,50 @@ fn admit_join(join: &Join, settings: &GroupSettings) -> Result<(), Refusal> {
         return Err(too_long());
     }
     join.protocols.iter().map(|protocol: &Protocol| &protocol.name).try_for_each(|name: &Text| fits(name.as_str()))
+}
+
+/// KIP-848: which fields which epoch needs.
+fn admit_heartbeat(ask: &ConsumerHeartbeat, settings: &GroupSettings) -> Result<(), Refusal> {
+    if !settings.consumer_protocol_enabled {
+        return Err(Refusal::ProtocolDisabled);
+    }
+    refuse_if(ask.group.is_empty(), "GroupId can't be empty.")?;
+    refuse_if(ask.instance.as_ref().is_some_and(|id| id.is_empty()), "InstanceId can't be empty.")?;
+    refuse_if(ask.rack.as_ref().is_some_and(Text::is_empty), "RackId can't be empty.")?;
+    refuse_if(ask.member.is_empty() && ask.epoch != 0, "MemberId can't be empty.")?;
+    match ask.epoch {
+        1.. | -1 => {}
+        0 => {
+            refuse_if(ask.rebalance_timeout_ms.is_none(), "RebalanceTimeoutMs must be provided in first request.")?;
+            let owns_nothing = ask.owned.as_ref().is_some_and(|owned| owned.is_empty());
+            refuse_if(!owns_nothing, "TopicPartitions must be empty when (re-)joining.")?;
+            let subscribes = ask.subscribed.is_some() || ask.regex.as_ref().is_some_and(|regex| !regex.is_empty());
+            let text = "Either SubscribedTopicNames or SubscribedTopicRegex must be non-null when (re-)joining.";
+            refuse_if(!subscribes, text)?;
+        }
+        -2 => refuse_if(ask.instance.is_none(), "InstanceId can't be null.")?,
+        _ => refuse_if(true, "MemberEpoch is invalid.")?,
+    }
+    if let Some(name) = &ask.assignor {
+        let supported = &settings.group_consumer_assignors;
+        if !supported.iter().any(|assignor| assignor.name() == name.as_str()) {
+            let names: Vec<&str> = supported.iter().map(|assignor| assignor.name()).collect();
+            let names = names.join(", ");
+            let text = format!("ServerAssignor {name} is not supported. Supported assignors: {names}.");
+            return Err(Refusal::UnsupportedAssignor(text));
+        }
+    }
+    for text in [ask.group.as_str(), ask.member.as_str(), ask.client_id.as_str(), ask.client_host.as_str()] {
+        fits(text)?;
+    }
+    let optional = [ask.instance.as_ref().map(|id| id.as_str()), ask.rack.as_ref().map(Text::as_str)];
+    optional.into_iter().chain([ask.regex.as_ref().map(Text::as_str)]).flatten().try_for_each(fits)?;
+    let bytes: usize = ask.subscribed.iter().flatten().map(|topic| topic.as_str().len() + 8).sum();
+    refuse_if(bytes > SUBSCRIPTION_BYTES_MAX, "The subscription is larger than 1 MiB.")
+}
+
+fn refuse_if(wrong: bool, text: &str) -> Result<(), Refusal> {
+    if wrong { Err(Refusal::InvalidRequest(text.to_owned())) } else { Ok(()) }
 }
 
 pub(crate) fn fits(text: &str) -> Result<(), Refusal> {

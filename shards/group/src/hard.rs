@@ -7,6 +7,7 @@ use heddle_model::{PartitionIndex, ProducerId};
 
 use crate::{
     GroupId, GroupSettings, Malformed, TopicName,
+    consumer::ConsumerGroup,
     schema::{GroupMetadata, Key, StoredOffset},
 };
 
@@ -37,6 +38,7 @@ pub(crate) enum Body {
     #[default]
     Simple,
     Classic(GroupMetadata),
+    Consumer(Box<ConsumerGroup>),
 }
 
 impl Group {
@@ -75,6 +77,20 @@ impl Groups {
         match Key::decode(Bytes::copy_from_slice(key))? {
             Key::Offset { group, topic, partition } => self.replay_offset(group, topic, partition, value),
             Key::Group(group) => self.replay_group(group, value),
+            Key::Epoch(group) => self.replay_epoch(group, value),
+            Key::Member(group, member) => {
+                self.in_consumer_group(group, value, |group, value| group.replay_member(member, value))
+            }
+            Key::TargetEpoch(group) => self.in_consumer_group(group, value, ConsumerGroup::replay_target_epoch),
+            Key::Target(group, member) => {
+                self.in_consumer_group(group, value, |group, value| group.replay_target(member, value))
+            }
+            Key::Current(group, member) => {
+                self.in_consumer_group(group, value, |group, value| group.replay_current(member, value))
+            }
+            Key::Regex(group, regex) => {
+                self.in_consumer_group(group, value, |group, value| group.replay_regex(regex, value))
+            }
             Key::Unknown(_) => Ok(()),
         }
     }
@@ -120,6 +136,19 @@ impl Groups {
 
     pub fn is_empty(&self) -> bool {
         self.groups.is_empty()
+    }
+
+    /// Asserts what must hold after every record of a decision has been replayed. Costs as much as there is; for tests
+    /// and the simulator.
+    pub fn check(&self) {
+        let pending: usize = self.pending.values().map(BTreeMap::len).sum();
+        assert_eq!(pending, self.groups.values().map(|group| group.pending).sum::<usize>());
+        for group in self.groups.values() {
+            assert!(!group.is_nothing(), "what is nothing is not kept");
+            if let Body::Consumer(consumer) = &group.body {
+                consumer.check();
+            }
+        }
     }
 
     fn replay_offset(
@@ -173,6 +202,42 @@ impl Groups {
             }
         }
         Ok(())
+    }
+
+    /// The epoch's tombstone is the end of a KIP-848 group.
+    fn replay_epoch(&mut self, id: GroupId, value: Option<Bytes>) -> Result<(), Malformed> {
+        if value.is_some() {
+            return self.in_consumer_group(id, value, ConsumerGroup::replay_epoch);
+        }
+        if let Some(entry) = self.groups.get_mut(&id)
+            && matches!(entry.body, Body::Consumer(_))
+        {
+            entry.body = Body::Simple;
+        }
+        self.drop_if_nothing(&id);
+        Ok(())
+    }
+
+    /// Any value may be the first that compaction left of a group; a tombstone makes no group.
+    fn in_consumer_group(
+        &mut self,
+        id: GroupId,
+        value: Option<Bytes>,
+        replay: impl FnOnce(&mut ConsumerGroup, Option<Bytes>) -> Result<(), Malformed>,
+    ) -> Result<(), Malformed> {
+        let makes = value.is_some();
+        let known = self.groups.get(&id).is_some_and(|entry| matches!(entry.body, Body::Consumer(_)));
+        if !makes && !known {
+            return Ok(());
+        }
+        let body = &mut self.groups.entry(id).or_default().body;
+        if !known {
+            *body = Body::Consumer(Box::default());
+        }
+        match body {
+            Body::Consumer(group) => replay(group, value),
+            Body::Simple | Body::Classic(_) => unreachable!("it was just made one"),
+        }
     }
 
     fn drop_if_nothing(&mut self, group: &GroupId) {

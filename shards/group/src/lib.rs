@@ -7,6 +7,7 @@
 mod admin;
 mod ask;
 mod classic;
+mod consumer;
 mod decide;
 mod decision;
 mod door;

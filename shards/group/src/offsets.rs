@@ -40,6 +40,7 @@ impl Turn<'_> {
             None if ask.producer.is_none() && ask.knows_epochs => Err(Refusal::GroupNotFound),
             None => Err(Refusal::IllegalGeneration),
             Some(Body::Simple | Body::Classic(_)) => self.with_classic(&ask.group, |classic| classic.admit_commit(ask)),
+            Some(Body::Consumer(group)) => group.admit_commit(ask),
         }
     }
 
@@ -64,6 +65,9 @@ impl Turn<'_> {
 
     pub fn fetch_offsets(&mut self, ask: FetchOffsets) -> Result<Answer, Refusal> {
         let group = self.group(&ask.group);
+        if let Some(Body::Consumer(consumer)) = group.map(|group| &group.body) {
+            consumer.admit_fetch(ask.member.as_ref(), ask.epoch)?;
+        }
         let topics = match ask.topics {
             Some(topics) => topics,
             None => group.map(all_partitions).unwrap_or_default(),
@@ -101,14 +105,7 @@ impl Turn<'_> {
 
     pub fn delete_offsets(&mut self, ask: DeleteOffsets) -> Result<Answer, Refusal> {
         let group = self.group(&ask.group).ok_or(Refusal::GroupNotFound)?;
-        let subscribed: Vec<bool> = self.with_classic(&ask.group, |classic| {
-            let is_consumer = classic.group.protocol_type.as_str() == "consumer";
-            if classic.group.phase != Phase::Empty && !is_consumer {
-                return Err(Refusal::NonEmptyGroup);
-            }
-            let is_empty = classic.group.phase == Phase::Empty;
-            Ok(ask.partitions.iter().map(|(topic, _)| !is_empty && classic.group.is_subscribed(topic)).collect())
-        })?;
+        let subscribed = self.subscriptions_of(group, &ask)?;
         let mut outcomes = Vec::with_capacity(ask.partitions.len());
         for ((topic, partition), subscribed) in ask.partitions.into_iter().zip(subscribed) {
             if subscribed {
@@ -121,6 +118,21 @@ impl Turn<'_> {
             outcomes.push((topic, partition, None));
         }
         Ok(Answer::OffsetsDeleted(outcomes))
+    }
+
+    /// Which of the partitions a member reads.
+    fn subscriptions_of(&mut self, group: &Group, ask: &DeleteOffsets) -> Result<Vec<bool>, Refusal> {
+        if let Body::Consumer(consumer) = &group.body {
+            return Ok(ask.partitions.iter().map(|(topic, _)| consumer.is_subscribed(topic)).collect());
+        }
+        self.with_classic(&ask.group, |classic| {
+            let is_consumer = classic.group.protocol_type.as_str() == "consumer";
+            if classic.group.phase != Phase::Empty && !is_consumer {
+                return Err(Refusal::NonEmptyGroup);
+            }
+            let is_empty = classic.group.phase == Phase::Empty;
+            Ok(ask.partitions.iter().map(|(topic, _)| !is_empty && classic.group.is_subscribed(topic)).collect())
+        })
     }
 
     /// Writes the tombstone of one committed offset.

@@ -8,7 +8,7 @@ use crate::{
     Answer, GroupId, TopicName,
     decide::Turn,
     hard::{Body, Group},
-    schema::{Key, StoredOffset},
+    schema::StoredOffset,
     soft::Sweep,
     timers::Timer,
 };
@@ -81,8 +81,8 @@ impl Turn<'_> {
                 }
             }
         }
-        if nothing_left && rule.is_empty && group.body != Body::Simple {
-            self.write(Key::Group(id.clone()), None);
+        if nothing_left && rule.is_empty {
+            self.end_group(id, group);
         }
     }
 
@@ -100,6 +100,11 @@ impl Turn<'_> {
     /// `None`: nothing of this group expires now.
     fn expiry_rule(&self, id: &GroupId, group: &Group) -> Option<ExpiryRule> {
         match &group.body {
+            Body::Consumer(consumer) => Some(ExpiryRule {
+                since: None,
+                subscribed: consumer.subscribed(),
+                is_empty: consumer.members.is_empty(),
+            }),
             Body::Simple => Some(ExpiryRule { since: None, subscribed: BTreeSet::new(), is_empty: true }),
             Body::Classic(stored) => match self.soft.live.get(id) {
                 // Empty: from the time that it became so, if that is known.

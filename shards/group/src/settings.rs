@@ -20,6 +20,8 @@ pub struct GroupSettings {
     /// The first is the default.
     pub group_consumer_assignors: Vec<Assignor>,
     pub group_consumer_migration_policy: Migration,
+    /// The least time between two target assignments of a group.
+    pub group_consumer_assignment_interval_ms: i32,
     /// How often the topics that match a group's regular expressions are looked up again.
     pub group_consumer_regex_refresh_interval_ms: i64,
     /// The feature `group.version` is at least 1.
@@ -88,6 +90,7 @@ impl Default for GroupSettings {
             group_consumer_max_size: i32::MAX as usize,
             group_consumer_assignors: vec![Assignor::Uniform, Assignor::Range],
             group_consumer_migration_policy: Migration::Bidirectional,
+            group_consumer_assignment_interval_ms: 1_000,
             group_consumer_regex_refresh_interval_ms: 600_000,
             consumer_protocol_enabled: true,
         }

@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use heddle_model::{Mono, Now, Ticket};
+use heddle_model::{Mono, Ticket};
 
 use crate::{
-    GroupId, Groups, TopicName,
+    Context, Decision, GroupId, Groups, TopicName,
     classic::ClassicGroup,
+    consumer::Watch,
+    decide::Turn,
     hard::Body,
     timers::{Alarm, Timer, Timers},
 };
@@ -14,6 +16,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct Soft {
     pub(crate) live: BTreeMap<GroupId, ClassicGroup>,
+    pub(crate) watches: BTreeMap<GroupId, Watch>,
     pub(crate) timers: Timers,
     pub(crate) retention: Alarm,
     /// Where the present round of offset expiry goes on; `None`: no round is under way.
@@ -33,19 +36,22 @@ pub(crate) struct Sweep {
 
 impl Groups {
     /// What a new leader begins with: every member that is known has its whole session timeout to be heard of.
-    pub fn lead(&self, now: Now) -> Soft {
+    pub fn lead(&self, context: Context<'_>) -> Soft {
         let mut soft = Soft::default();
+        let mut turn = Turn { hard: self, soft: &mut soft, context, out: Decision::default() };
         for (id, group) in &self.groups {
-            if let Body::Classic(stored) = &group.body
-                && !stored.members.is_empty()
-            {
-                let mut live = ClassicGroup::from_stored(id, stored);
-                live.start_sessions(&mut soft.timers, now.mono);
-                soft.live.insert(id.clone(), live);
+            match &group.body {
+                Body::Simple => {}
+                // Having none at work yet, the group is made from its record, and its sessions start.
+                Body::Classic(stored) if stored.members.is_empty() => {}
+                Body::Classic(_) => turn.with_classic(id, |_| ()),
+                Body::Consumer(_) => turn.with_consumer(id, |_| ()),
             }
         }
+        assert!(turn.out == Decision::default(), "nothing is decided by becoming leader");
         let interval_ms = self.settings.offsets_retention_check_interval_ms.max(1) as u64;
-        soft.timers.set(&mut soft.retention, now.mono.plus_ms(interval_ms), || Timer::Retention);
+        let at = context.now.mono.plus_ms(interval_ms);
+        soft.timers.set(&mut soft.retention, at, || Timer::Retention);
         soft
     }
 }

@@ -10,12 +10,16 @@ use crate::{GroupId, MemberId};
 /// What a deadline is about. The order only makes equal times come in a fixed order.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Timer {
-    /// A classic member's session, or a pending member's time to come back.
+    /// A member's session, or a pending member's time to come back.
     Session(GroupId, MemberId),
     /// The end of gathering members.
     Join(GroupId),
     /// The end of waiting for SyncGroup requests.
     Sync(GroupId),
+    /// A KIP-848 member's time to confirm that it gave partitions up.
+    Release(GroupId, MemberId),
+    /// A KIP-848 group's next target assignment.
+    Assign(GroupId),
     /// The next round of offset expiry.
     Retention,
 }

@@ -19,6 +19,7 @@ mod stored;
 mod sync;
 
 pub(crate) use group::{ClassicGroup, Phase};
+pub(crate) use join::uuid_text;
 #[cfg(test)]
 pub(crate) use stored::subscribed_topics;
 

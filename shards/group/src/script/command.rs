@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use super::world::FakeTopics;
 use bytes::Bytes;
-use heddle_model::{Offset, PartitionIndex, ProducerEpoch, ProducerId, Term};
+use heddle_model::{Offset, PartitionIndex, ProducerEpoch, ProducerId, Term, TopicId};
 
 use crate::{
-    Ask, CommitOffsets, DeleteOffsets, FetchOffsets, GroupOverrides, Groups, Heartbeat, InstanceId, Join, Leave,
-    Leaver, List, MemberId, OffsetToCommit, Protocol, Sync, Text, TopicName, schema::Writer,
+    Ask, CommitOffsets, ConsumerHeartbeat, DeleteOffsets, FetchOffsets, GroupOverrides, Groups, Heartbeat, InstanceId,
+    Join, Leave, Leaver, List, MemberId, Migration, OffsetToCommit, Protocol, Sync, Text, TopicName, TopicPartitions,
+    schema::Writer,
 };
 
 struct Arguments<'a>(BTreeMap<&'a str, &'a str>);
@@ -48,7 +50,7 @@ fn full_id(short: &str) -> String {
     }
 }
 
-pub fn parse(verb: &str, words: &[&str]) -> Ask {
+pub fn parse(verb: &str, words: &[&str], topics: &FakeTopics) -> Ask {
     let pairs = words.iter().map(|word| word.split_once('=').unwrap_or((word, "")));
     let arguments = Arguments(pairs.collect());
     let group = arguments.get("group").unwrap_or("g").into();
@@ -84,6 +86,8 @@ pub fn parse(verb: &str, words: &[&str]) -> Ask {
             states: arguments.list("states").into_iter().map(Text::new).collect(),
             kinds: arguments.list("kinds").into_iter().map(Text::new).collect(),
         }),
+        "beat" => Ask::ConsumerHeartbeat(consumer_heartbeat(&arguments, topics)),
+        "describe-consumer" => Ask::ConsumerDescribe(group),
         "describe" => Ask::Describe(group),
         "delete" => Ask::Delete(group),
         "topic-deleted" => Ask::TopicDeleted(arguments.text("topic").into()),
@@ -107,6 +111,35 @@ fn join(arguments: &Arguments<'_>) -> Join {
         needs_known_id: version >= 4,
         can_skip_assignment: version >= 9,
         reason: None,
+    }
+}
+
+/// `beat 1 member=a epoch=0 topics=t`: what a first heartbeat has to say is said if the epoch is 0.
+fn consumer_heartbeat(arguments: &Arguments<'_>, topics: &FakeTopics) -> ConsumerHeartbeat {
+    let epoch = arguments.number("epoch", 0);
+    let owned = |items: Vec<&str>| -> Vec<TopicPartitions> {
+        partitions(&items)
+            .into_iter()
+            .map(|(topic, partitions)| TopicPartitions {
+                topic: topics.known.get(&topic).map_or(TopicId(9), |known| known.0),
+                partitions,
+            })
+            .collect()
+    };
+    let first = (epoch == 0).then_some(60_000);
+    ConsumerHeartbeat {
+        group: arguments.get("group").unwrap_or("g").into(),
+        member: arguments.text("member").into(),
+        epoch,
+        instance: arguments.instance(),
+        rack: None,
+        rebalance_timeout_ms: arguments.get("rebalance").map(|text| text.parse().expect("a number")).or(first),
+        subscribed: arguments.get("topics").map(|_| arguments.list("topics").into_iter().map(TopicName::new).collect()),
+        regex: arguments.get("regex").map(Text::new),
+        assignor: arguments.get("assignor").map(Text::new),
+        owned: (epoch == 0 || arguments.get("owned").is_some()).then(|| owned(arguments.list("owned"))),
+        client_id: "c".into(),
+        client_host: "/host".into(),
     }
 }
 
@@ -193,6 +226,16 @@ pub fn configure(groups: &mut Groups, overrides: &mut GroupOverrides, name: &str
         "offsets.retention.ms" => settings.offsets_retention_ms = number,
         "consumer.session.timeout.ms" => overrides.consumer_session_timeout_ms = Some(number as i32),
         "consumer.heartbeat.interval.ms" => overrides.consumer_heartbeat_interval_ms = Some(number as i32),
+        "group.consumer.assignment.interval.ms" => settings.group_consumer_assignment_interval_ms = number as i32,
+        "group.consumer.max.size" => settings.group_consumer_max_size = number as usize,
+        "group.consumer.migration.policy" => {
+            settings.group_consumer_migration_policy = match value {
+                "disabled" => Migration::Disabled,
+                "upgrade" => Migration::Upgrade,
+                "downgrade" => Migration::Downgrade,
+                _ => Migration::Bidirectional,
+            };
+        }
         _ => panic!("no such setting: {name}"),
     }
     groups.configure(settings);

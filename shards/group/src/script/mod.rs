@@ -2,6 +2,7 @@
 //! reads the difference. Blocks are `commands`, a line `----`, and the trace up to an empty line.
 
 mod command;
+mod random;
 mod trace;
 mod world;
 
@@ -60,4 +61,5 @@ macro_rules! scripts {
     };
 }
 
-scripts! { classic_basic classic_handshake classic_static classic_timeouts classic_errors offsets admin failover }
+scripts! { classic_basic classic_handshake classic_static classic_timeouts classic_errors offsets admin failover
+consumer_basic consumer_static consumer_errors consumer_regex consumer_timeouts consumer_failover }

@@ -3,8 +3,12 @@
 use bytes::Bytes;
 
 use crate::{
-    Answer, Decision, Described, FetchedOffset, InstanceId, Joined, MemberId, OffsetOutcome, Refusal, Text, TopicName,
-    schema::{GroupMetadata, Key, StoredOffset},
+    Answer, ConsumerDescribed, ConsumerHeartbeatAnswer, Decision, Described, FetchedOffset, InstanceId, Joined,
+    MemberId, OffsetOutcome, Refusal, Text, TopicName, TopicPartitions,
+    schema::{
+        GroupMetadata, Key, StoredOffset,
+        consumer::{CurrentValue, EpochValue, MemberValue, RegexValue, decode_target, decode_target_epoch},
+    },
 };
 
 pub fn decision(decision: &Decision) -> Vec<String> {
@@ -55,8 +59,100 @@ fn record(key: &Bytes, value: Option<&Bytes>) -> String {
             None => format!("group {group} gone"),
             Some(value) => format!("group {group} {}", metadata(&GroupMetadata::decode(value).expect("our own value"))),
         },
-        Key::Unknown(version) => format!("unknown {version}"),
+        key => consumer_record(key, value),
     }
+}
+
+fn consumer_record(key: Key, value: Option<Bytes>) -> String {
+    let (what, text) = match (key, value) {
+        (Key::Epoch(group), Some(value)) => {
+            (format!("epoch {group}"), EpochValue::decode(value).expect("our own value").epoch.to_string())
+        }
+        (Key::Epoch(group), None) => (format!("epoch {group}"), "gone".to_owned()),
+        (Key::Member(group, member), value) => (format!("member {group} {member}"), member_value(value)),
+        (Key::TargetEpoch(group), value) => (
+            format!("target-epoch {group}"),
+            value.map_or("gone".to_owned(), |value| decode_target_epoch(value).expect("our own value").to_string()),
+        ),
+        (Key::Target(group, member), value) => (
+            format!("target {group} {member}"),
+            value.map_or("gone".to_owned(), |value| partitions(&decode_target(value).expect("our own value"))),
+        ),
+        (Key::Current(group, member), value) => (format!("current {group} {member}"), current(value)),
+        (Key::Regex(group, regex), value) => (
+            format!("regex {group} {regex}"),
+            value
+                .map_or("gone".to_owned(), |value| format!("{:?}", RegexValue::decode(value).expect("our own").topics)),
+        ),
+        (key, _) => (format!("{key:?}"), String::new()),
+    };
+    format!("{what} {text}")
+}
+
+fn member_value(value: Option<Bytes>) -> String {
+    let Some(value) = value else { return "gone".to_owned() };
+    let value = MemberValue::decode(value).expect("our own value");
+    let mut text = format!("{:?}", value.subscribed);
+    for (name, part) in [("regex", &value.regex), ("assignor", &value.assignor)] {
+        if let Some(part) = part {
+            text.push_str(&format!(" {name}={part}"));
+        }
+    }
+    if let Some(classic) = &value.classic {
+        let names: Vec<&str> = classic.protocols.iter().map(|protocol| protocol.name.as_str()).collect();
+        text.push_str(&format!(" classic={}", names.join(",")));
+    }
+    text + &at(value.instance.as_ref())
+}
+
+fn current(value: Option<Bytes>) -> String {
+    let Some(value) = value else { return "gone".to_owned() };
+    let value = CurrentValue::decode(value).expect("our own value");
+    let state = ["stable", "unrevoked", "unreleased"].get(value.state as usize).copied().unwrap_or("unknown");
+    let revoking =
+        if value.revoking.is_empty() { String::new() } else { format!(" revoking {}", partitions(&value.revoking)) };
+    format!("epoch={} ({}) {state} {}{revoking}", value.epoch, value.previous_epoch, partitions(&value.assigned))
+}
+
+fn partitions(list: &[TopicPartitions]) -> String {
+    let each: Vec<String> = list.iter().map(|item| format!("{:x}{:?}", item.topic.0, item.partitions)).collect();
+    format!("{{{}}}", each.join(" "))
+}
+
+fn beat(answer: &ConsumerHeartbeatAnswer) -> String {
+    let assignment =
+        answer.assignment.as_ref().map_or(String::new(), |assignment| format!(" {}", partitions(assignment)));
+    format!("{} epoch={} interval={}{assignment}", answer.member, answer.epoch, answer.interval_ms)
+}
+
+fn consumer_described(group: &ConsumerDescribed) -> String {
+    let list = |list: &[(TopicName, TopicPartitions)]| {
+        let each: Vec<String> = list.iter().map(|(name, item)| format!("{name}{:?}", item.partitions)).collect();
+        each.join(" ")
+    };
+    let members: Vec<String> = group
+        .members
+        .iter()
+        .map(|m| {
+            let classic = if m.classic { " classic" } else { "" };
+            format!(
+                "{}{}{classic} epoch={} {} -> {}",
+                m.member,
+                at(m.instance.as_ref()),
+                m.epoch,
+                list(&m.assignment),
+                list(&m.target)
+            )
+        })
+        .collect();
+    format!(
+        "{:?} epoch={}/{} {} [{}]",
+        group.state,
+        group.epoch,
+        group.assignment_epoch,
+        group.assignor,
+        members.join(", ")
+    )
 }
 
 fn metadata(metadata: &GroupMetadata) -> String {
@@ -112,8 +208,8 @@ fn text(answer: &Answer) -> String {
         Answer::Deleted => "deleted".to_owned(),
         Answer::Forgotten(count) => format!("forgotten {count}"),
         Answer::Refused(refusal) => format!("{refusal:?}"),
-        Answer::ConsumerHeartbeat(answer) => format!("{answer:?}"),
-        Answer::ConsumerDescribed(answer) => format!("{answer:?}"),
+        Answer::ConsumerHeartbeat(answer) => beat(answer),
+        Answer::ConsumerDescribed(group) => consumer_described(group),
     }
 }
 

@@ -21,6 +21,7 @@ pub struct FakeTopics {
     pub known: BTreeMap<TopicName, (TopicId, i32)>,
     pub overrides: GroupOverrides,
     version: u64,
+    named: usize,
 }
 
 enum Logged {
@@ -31,7 +32,8 @@ enum Logged {
 
 impl FakeTopics {
     pub fn set(&mut self, name: &str, partitions: i32) {
-        let next = self.known.len() as u128 + 0x70;
+        let next = self.named as u128 + 0x70;
+        self.named += usize::from(!self.known.contains_key(name));
         let entry = self.known.entry(TopicName::new(name)).or_insert((TopicId(next), partitions));
         entry.1 = partitions;
         self.version += 1;
@@ -69,8 +71,9 @@ impl World {
     pub fn new() -> World {
         let groups = Groups::new(GroupSettings::default());
         let now = Now { mono: Mono(1_000_000), wall: Wall(1_000_000) };
-        let soft = groups.lead(now);
-        World { groups, soft, now, topics: FakeTopics::default(), log: Vec::new() }
+        let topics = FakeTopics::default();
+        let soft = groups.lead(Context { now, topics: &topics, entropy: 0 });
+        World { groups, soft, now, topics, log: Vec::new() }
     }
 
     /// Runs one command; gives the lines of its trace.
@@ -100,7 +103,7 @@ impl World {
                 Vec::new()
             }
             (verb, [ticket, arguments @ ..]) => {
-                let ask = command::parse(verb, arguments);
+                let ask = command::parse(verb, arguments, &self.topics);
                 let ticket = ticket_of(ticket.parse().expect("a ticket's number"));
                 let context = Context { now: self.now, topics: &self.topics, entropy: ticket.slot.into() };
                 let decision = self.groups.decide(context, ask, ticket, &mut self.soft);
@@ -144,6 +147,7 @@ impl World {
             }
         }
         self.soft.live.values().for_each(|group| group.check());
+        self.groups.check();
         lines
     }
 
@@ -170,7 +174,7 @@ impl World {
     fn fail_over(&mut self) -> Vec<String> {
         self.check_replay();
         self.groups = self.replayed();
-        let soft = self.groups.lead(self.now);
+        let soft = self.groups.lead(Context { now: self.now, topics: &self.topics, entropy: 0 });
         let waiting = std::mem::replace(&mut self.soft, soft).abandon();
         waiting.into_iter().map(|ticket| format!("{}: NotCoordinator", ticket.slot)).collect()
     }

@@ -1,0 +1,93 @@
+//! The KIP-848 protocol: members say what they want in heartbeats, the coordinator assigns, and each member moves toward
+//! its target at its own pace.
+//!
+//! A change of membership, subscriptions or topics raises the group's epoch. A target assignment is made for that epoch.
+//! A member takes on the epoch once it has given up what the target takes from it, and gets a partition only when nobody
+//! else holds it. All of that is in the log; only deadlines are not.
+
+mod assignor;
+mod change;
+mod commit;
+mod describe;
+mod expire;
+mod group;
+mod heartbeat;
+mod leave;
+mod partitions;
+mod reconcile;
+mod regex;
+
+pub(crate) use group::{ConsumerGroup, Member};
+pub(crate) use leave::tombstones;
+pub(crate) use partitions::Partitions;
+
+use std::collections::BTreeMap;
+
+use heddle_model::Mono;
+
+use crate::{
+    Context, Decision, Entry, GroupId, GroupSettings, MemberId,
+    schema::Key,
+    timers::{Alarm, Timer, Timers},
+};
+
+/// What a leader keeps of a KIP-848 group beside the log.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    sessions: BTreeMap<MemberId, Alarm>,
+    /// Members that were told to give partitions up at an epoch, and how long they may take.
+    rebalances: BTreeMap<MemberId, (Alarm, i32)>,
+    /// The version of the topics that the group was last checked against.
+    topics_version: Option<u64>,
+    /// When the last target assignment was made.
+    assigned_at: Option<Mono>,
+    /// When the next one is due.
+    assign: Alarm,
+}
+
+/// One KIP-848 group at work.
+pub(crate) struct Consumer<'a> {
+    pub id: &'a GroupId,
+    pub group: &'a ConsumerGroup,
+    pub watch: &'a mut Watch,
+    pub timers: &'a mut Timers,
+    pub settings: &'a GroupSettings,
+    pub context: Context<'a>,
+    pub out: &'a mut Decision,
+}
+
+impl Consumer<'_> {
+    fn write(&mut self, key: Key, value: Option<bytes::Bytes>) {
+        self.out.records.push(Entry { key: key.encode(), value });
+    }
+
+    fn session_timeout_ms(&self) -> u64 {
+        let asked = self.context.topics.overrides(self.id).consumer_session_timeout_ms;
+        let ms = asked.unwrap_or(self.settings.group_consumer_session_timeout_ms);
+        ms.max(0) as u64
+    }
+
+    fn heartbeat_interval_ms(&self) -> i32 {
+        let asked = self.context.topics.overrides(self.id).consumer_heartbeat_interval_ms;
+        asked.unwrap_or(self.settings.group_consumer_heartbeat_interval_ms)
+    }
+
+    fn renew_session(&mut self, member: &MemberId) {
+        let at = self.context.now.mono.plus_ms(self.session_timeout_ms());
+        let alarm = self.watch.sessions.entry(member.clone()).or_default();
+        self.timers.set(alarm, at, || Timer::Session(self.id.clone(), member.clone()));
+    }
+
+    /// A member has until then to confirm that it gave up what it was told to at `epoch`.
+    fn await_release(&mut self, member: &MemberId, epoch: i32, timeout_ms: i32) {
+        let at = self.context.now.mono.plus_ms(timeout_ms.max(0) as u64);
+        let (alarm, asked_at) = self.watch.rebalances.entry(member.clone()).or_default();
+        *asked_at = epoch;
+        self.timers.set(alarm, at, || Timer::Release(self.id.clone(), member.clone()));
+    }
+
+    fn forget_deadlines(&mut self, member: &MemberId) {
+        self.watch.sessions.remove(member);
+        self.watch.rebalances.remove(member);
+    }
+}

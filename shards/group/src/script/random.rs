@@ -1,0 +1,135 @@
+//! Random commands. After each, the invariants hold; at the end, the log gives the live state (trap 11), and every
+//! question has been answered once.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::world::World;
+
+fn classic() -> impl Strategy<Value = String> {
+    let member = 0u32..40;
+    let client = "[ab]";
+    let generation = 0i32..6;
+    prop_oneof![
+        4 => (client, 3u32..10, 0u32..3).prop_map(|(client, version, topics)| {
+            format!("join client={client} v={version} protocols=range topics=t{topics}")
+        }),
+        4 => (client, member.clone()).prop_map(|(client, member)| {
+            format!("join client={client} member={client}#{member} protocols=range,sticky topics=t0")
+        }),
+        2 => (0u32..3).prop_map(|instance| format!("join client=s instance=i{instance} topics=t1")),
+        3 => (client, member.clone(), generation.clone()).prop_map(|(client, member, generation)| {
+            format!("sync member={client}#{member} generation={generation} assign={client}#{member}:x")
+        }),
+        2 => (client, member.clone(), generation.clone()).prop_map(|(client, member, generation)| {
+            format!("heartbeat member={client}#{member} generation={generation}")
+        }),
+        1 => (client, member.clone()).prop_map(|(client, member)| format!("leave members={client}#{member}")),
+        1 => (0u32..3).prop_map(|instance| format!("leave members=@i{instance}")),
+        1 => (client, member, generation).prop_map(|(client, member, generation)| {
+            format!("commit member={client}#{member} generation={generation} offsets=t0-0:{generation}")
+        }),
+    ]
+}
+
+fn consumer() -> impl Strategy<Value = String> {
+    let member = "[abcd]";
+    prop_oneof![
+        3 => (member, 0u32..3).prop_map(|(member, topic)| format!("beat group=k member={member} topics=t{topic},t0")),
+        1 => (member, 0u32..3).prop_map(|(member, instance)| {
+            format!("beat group=k member={member} instance=i{instance} topics=t0")
+        }),
+        1 => member.prop_map(|member| format!("beat group=k member={member} regex=t.*")),
+        8 => (member, -2i32..12).prop_map(|(member, epoch)| format!("beat group=k member={member} epoch={epoch}")),
+        6 => (member, 1i32..12, 0u32..3).prop_map(|(member, epoch, owned)| {
+            format!("beat group=k member={member} epoch={epoch} owned=t0-{owned}")
+        }),
+        1 => (member, 0u32..3).prop_map(|(member, instance)| {
+            format!("beat group=k member={member} instance=i{instance} epoch=-2")
+        }),
+        1 => (member, 0i32..12).prop_map(|(member, epoch)| {
+            format!("commit group=k member={member} generation={epoch} offsets=t0-0:{epoch}")
+        }),
+    ]
+}
+
+fn other() -> impl Strategy<Value = String> {
+    let group = "[gk]";
+    prop_oneof![
+        group.prop_map(|group| format!("delete group={group}")),
+        group.prop_map(|group| format!("delete-offsets group={group} of=t0-0,t1-0")),
+        (group, 0i64..9).prop_map(|(group, offset)| format!("commit group={group} offsets=t1-0:{offset}")),
+        (group, 1u32..4)
+            .prop_map(|(group, producer)| format!("commit group={group} producer={producer} offsets=t0-0:9")),
+        // The other protocol: groups change it when they are empty.
+        Just("join group=k client=a v=3 topics=t0".to_owned()),
+        Just("beat group=g member=a topics=t0".to_owned()),
+        Just("topic-deleted topic=t0".to_owned()),
+        Just("list".to_owned()),
+    ]
+}
+
+/// Commands without a ticket.
+fn event() -> impl Strategy<Value = String> {
+    prop_oneof![
+        4 => (0u64..12_000).prop_map(|ms| format!("wait {ms}")),
+        1 => Just("wait 3000000".to_owned()),
+        2 => (0u32..3, 1u32..6).prop_map(|(topic, count)| format!("topic t{topic} {count}")),
+        1 => (0u32..3).prop_map(|topic| format!("drop-topic t{topic}")),
+        1 => Just("failover".to_owned()),
+        2 => (1u32..4, prop_oneof!["commit", "abort"]).prop_map(|(p, outcome)| format!("end-transaction {p} {outcome}")),
+    ]
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Ask(String),
+    Event(String),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        5 => classic().prop_map(Step::Ask),
+        5 => consumer().prop_map(Step::Ask),
+        1 => other().prop_map(Step::Ask),
+        3 => event().prop_map(Step::Event),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn live_is_what_the_log_gives_and_every_ticket_is_answered_once(steps in prop::collection::vec(step(), 1..120)) {
+        let mut world = World::new();
+        world.run("set offsets.retention.ms 1000000");
+        world.run("topic t0 3");
+        let mut answers: BTreeMap<u32, usize> = BTreeMap::new();
+        let mut asked = 0;
+        let mut take = |lines: Vec<String>| {
+            for line in lines {
+                let line = line.split_once(' ').filter(|(at, _)| at.starts_with('@')).map_or(line.as_str(), |(_, rest)| rest);
+                if let Some(number) = line.split_once(':').and_then(|(number, _)| number.parse().ok()) {
+                    *answers.entry(number).or_insert(0) += 1;
+                }
+            }
+        };
+        for step in steps {
+            match step {
+                Step::Event(line) => take(world.run(&line)),
+                Step::Ask(line) => {
+                    asked += 1;
+                    let (verb, rest) = line.split_once(' ').unwrap_or((line.as_str(), ""));
+                    take(world.run(&format!("{verb} {asked} {rest}")));
+                }
+            }
+        }
+        world.check_replay();
+        take(world.run("wait 3000000"));
+        world.check_replay();
+        for ticket in 1..=asked {
+            prop_assert_eq!(answers.get(&ticket), Some(&1), "ticket {}", ticket);
+        }
+    }
+}
