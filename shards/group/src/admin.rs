@@ -70,7 +70,7 @@ fn matches(filter: &List, group: &Listed) -> bool {
 fn described(group: &ClassicGroup) -> Described {
     let is_stable = group.phase == Phase::Stable;
     let protocol = if is_stable { group.protocol.clone().unwrap_or_default() } else { Text::default() };
-    let members = group.members.iter().map(|(id, _)| described_member(group, id, is_stable)).flatten().collect();
+    let members = group.members.keys().filter_map(|id| described_member(group, id, is_stable)).collect();
     Described {
         group: group.id.clone(),
         state: group.state(),
