@@ -1,5 +1,7 @@
 //! What the handlers of controller requests share: how long they wait, and what no answer means.
 
+use std::collections::BTreeSet;
+
 use heddle_controller::Refused;
 use heddle_protocol::{ErrorCode, StrBytes, text};
 
@@ -36,4 +38,10 @@ pub(crate) fn controller_answer(answers: Vec<Answer>) -> Result<heddle_controlle
 
 pub(crate) fn failure(refused: &Refused) -> Failure {
     (errors::of_controller(refused.why), Some(text(&refused.text)))
+}
+
+/// Each name once, in the order of the first times.
+pub(crate) fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    names.filter(|name| seen.insert(*name)).map(str::to_owned).collect()
 }

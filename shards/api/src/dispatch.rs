@@ -43,6 +43,7 @@ apis! {
     CreatePartitions => create_partitions::start,
     IncrementalAlterConfigs => incremental_alter_configs::start,
     DescribeCluster => describe_cluster::start,
+    DescribeProducers => describe_producers::start,
     DescribeTopicPartitions => describe_topic_partitions::start,
 }
 

@@ -1,6 +1,8 @@
 //! The resources whose configs a client may name, and the change of several at once.
 
-use heddle_controller::{Answer as Controller, Change, ConfigChange, Resource};
+use std::collections::{BTreeMap, BTreeSet};
+
+use heddle_controller::{Answer as Controller, Change, ConfigChange, Refused, Resource};
 use heddle_model::NodeId;
 use heddle_protocol::ErrorCode;
 
@@ -12,7 +14,7 @@ pub(crate) const TOPIC: i8 = 2;
 pub(crate) const BROKER: i8 = 4;
 
 /// A resource as the wire names it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Named {
     pub kind: i8,
     pub name: String,
@@ -23,11 +25,12 @@ pub(crate) struct Named {
 pub(crate) struct Changes {
     pub asked: Vec<ConfigChange>,
     entries: Vec<(Named, Result<Resource, Failure>)>,
+    seen: BTreeSet<Named>,
 }
 
 impl Changes {
     pub fn add(&mut self, named: Named, change: Result<Change, Failure>) {
-        if self.entries.iter().any(|(other, _)| *other == named) {
+        if !self.seen.insert(named.clone()) {
             // The controller refuses what it is asked about twice; the answer has each resource once.
             if let (Ok(resource), Ok(change)) = (resource_of(&named), change) {
                 self.asked.push(ConfigChange { resource, change });
@@ -43,17 +46,12 @@ impl Changes {
 
     /// Each resource with its outcome, in the order of the request.
     pub fn outcomes(self, answers: Vec<Answer>) -> Vec<(Named, Failure)> {
-        let answer = if self.asked.is_empty() { None } else { Some(controller_answer(answers)) };
-        let of = |resource: &Resource| match &answer {
-            Some(Ok(Controller::AlteredConfigs(results))) => {
-                match results.iter().find(|(altered, _)| altered == resource) {
-                    Some((_, Ok(()))) => (ErrorCode::None, None),
-                    Some((_, Err(refused))) => failure(refused),
-                    None => unreachable!("every resource asked about is answered"),
-                }
-            }
-            Some(Err(failure)) => failure.clone(),
-            other => unreachable!("changes of configs are answered by their results, not by {other:?}"),
+        let altered = if self.asked.is_empty() { Ok(BTreeMap::new()) } else { altered(answers) };
+        let of = |resource: &Resource| match altered.as_ref().map(|altered| altered.get(resource)) {
+            Ok(Some(Ok(()))) => (ErrorCode::None, None),
+            Ok(Some(Err(refused))) => failure(refused),
+            Ok(None) => unreachable!("every resource asked about is answered"),
+            Err(failure) => failure.clone(),
         };
         self.entries
             .into_iter()
@@ -62,6 +60,15 @@ impl Changes {
                 (named, outcome)
             })
             .collect()
+    }
+}
+
+type Altered = BTreeMap<Resource, Result<(), Refused>>;
+
+fn altered(answers: Vec<Answer>) -> Result<Altered, Failure> {
+    match controller_answer(answers)? {
+        Controller::AlteredConfigs(results) => Ok(results.into_iter().collect()),
+        other => unreachable!("changes of configs are answered by their results, not by {other:?}"),
     }
 }
 

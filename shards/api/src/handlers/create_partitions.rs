@@ -9,16 +9,11 @@ use heddle_protocol::{ErrorCode, text};
 
 use crate::ask::Answer;
 use crate::context::{Context, Reply, Started};
-use crate::controlled::{Failure, ask_controller, controller_answer, failure};
+use crate::controlled::{Failure, ask_controller, controller_answer, distinct, failure};
 
 pub(crate) fn start(request: CreatePartitionsRequest, cx: &mut Context<'_>) -> Started {
     let topics: Vec<MorePartitions> = request.topics.into_iter().map(more_partitions).collect();
-    let mut names: Vec<String> = Vec::new();
-    for topic in &topics {
-        if !names.contains(&topic.topic) {
-            names.push(topic.topic.clone());
-        }
-    }
+    let names = distinct(topics.iter().map(|topic| topic.topic.as_str()));
     let ask = Ask::CreatePartitions { topics, validate_only: request.validate_only };
     ask_controller(cx, ask, request.timeout_ms);
     cx.gather(names, finish)

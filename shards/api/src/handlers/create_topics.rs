@@ -9,16 +9,11 @@ use heddle_protocol::{text, uuid_of};
 
 use crate::ask::Answer;
 use crate::context::{Context, Reply, Started};
-use crate::controlled::{Failure, ask_controller, controller_answer, failure};
+use crate::controlled::{Failure, ask_controller, controller_answer, distinct, failure};
 
 pub(crate) fn start(request: CreateTopicsRequest, cx: &mut Context<'_>) -> Started {
     let topics: Vec<NewTopic> = request.topics.into_iter().map(new_topic).collect();
-    let mut names: Vec<String> = Vec::new();
-    for topic in &topics {
-        if !names.contains(&topic.name) {
-            names.push(topic.name.clone());
-        }
-    }
+    let names = distinct(topics.iter().map(|topic| topic.name.as_str()));
     let ask = Ask::CreateTopics { topics, validate_only: request.validate_only };
     ask_controller(cx, ask, request.timeout_ms);
     cx.gather(names, finish)

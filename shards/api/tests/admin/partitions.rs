@@ -1,8 +1,8 @@
-//! DeleteRecords, DescribeLogDirs.
+//! DeleteRecords, DescribeLogDirs, DescribeProducers.
 
 use heddle_api::Ask;
-use heddle_model::{Offset, PartitionId, PartitionIndex, Term};
-use heddle_partition::{Answer, Described, Refusal};
+use heddle_model::{Offset, PartitionId, PartitionIndex, ProducerEpoch, Sequence, Term};
+use heddle_partition::{ActiveProducer, Answer, Described, Refusal};
 use heddle_protocol::ErrorCode;
 use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
 use kafka_protocol::messages::describe_log_dirs_request::DescribableLogDirTopic;
@@ -110,4 +110,37 @@ fn log_dirs_are_described_in_every_version() {
         assert_eq!(sizes(Some(&[("a", &[1, 1, 7, -1]), ("nobody", &[0])])), [(a, vec![(1, 20)])]);
         assert_eq!(sizes(Some(&[])), []);
     }
+}
+
+#[test]
+fn producers_are_described() {
+    let mut broker = Broker::new(&[]);
+    create(&mut broker, &[("a", 3)]);
+    let producer = ActiveProducer {
+        id: heddle_model::ProducerId(8),
+        epoch: ProducerEpoch(2),
+        last_sequence: Sequence(5),
+        last_timestamp: 1000,
+        transaction_start: None,
+        coordinator_epoch: -1,
+    };
+    let open = ActiveProducer { transaction_start: Some(Offset(30)), ..producer };
+    let (first, second) = (id(&broker, "a", 0), id(&broker, "a", 1));
+    broker.partitions.insert(first, Answer::Producers(vec![producer, open]));
+    let refusal = Refusal::NotLeader { leader: None, term: Term(1) };
+    broker.partitions.insert(second, Answer::Refused(refusal));
+    let topic = |topic: &str| {
+        let topic = describe_producers_request::TopicRequest::default().with_name(name(topic));
+        topic.with_partition_indexes(vec![0, 1, 2, 3])
+    };
+    let request = DescribeProducersRequest::default().with_topics(vec![topic("a"), topic("b")]);
+    let response = broker.call(0, &request);
+    let codes = |at: usize| response.topics[at].partitions.iter().map(|p| p.error_code).collect::<Vec<_>>();
+    let (elsewhere, unknown) = (code(ErrorCode::NotLeaderOrFollower), code(ErrorCode::UnknownTopicOrPartition));
+    assert_eq!(codes(0), [0, elsewhere, elsewhere, unknown]);
+    assert_eq!(codes(1), [unknown; 4]);
+    let described = &response.topics[0].partitions[0].active_producers;
+    let shown: Vec<_> =
+        described.iter().map(|p| (p.producer_id.0, p.producer_epoch, p.current_txn_start_offset)).collect();
+    assert_eq!(shown, [(8, 2, -1), (8, 2, 30)]);
 }
