@@ -8,6 +8,8 @@ pub const MEMBERS_MAX: usize = 32;
 
 const FORMAT: u8 = 1;
 const MEMBER_BYTES: usize = 8;
+/// Bytes that an encoded configuration never exceeds.
+pub const CONFIG_BYTES_MAX: usize = HEADER_BYTES + 2 * MEMBERS_MAX * MEMBER_BYTES;
 const HEADER_BYTES: usize = 1 + 4 + 4 + 1 + 1;
 
 /// Orders configurations: newer replaces older.

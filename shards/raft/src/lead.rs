@@ -21,7 +21,6 @@ impl Group {
     pub fn append_to(&mut self, to: Voter, from: Point, upto: Offset, todo: &mut Vec<Instruction>) -> Option<Append> {
         let (news, end) = (self.news(), self.end);
         let (term, log_start) = (self.term, self.log_start);
-        let config = self.config.clone();
         let Seat::Leader(leader) = &mut self.seat else { return None };
         let progress = leader.peers.get_mut(&to)?;
         if !progress.wanted {
@@ -45,7 +44,7 @@ impl Group {
             commit: news.commit,
             log_start: news.log_start,
             log_start_safe: news.log_start_safe,
-            config: (progress.config != config.id()).then_some(config),
+            config: (progress.config != self.config.id()).then(|| self.config.clone()),
         };
         progress.on_sent(point, news);
         self.replicate(to, todo);

@@ -17,11 +17,13 @@ mod message;
 mod progress;
 mod quorum;
 mod roles;
+mod wire;
 
-pub use config::{Config, ConfigId, ConfigUnsound, MEMBERS_MAX};
+pub use config::{CONFIG_BYTES_MAX, Config, ConfigId, ConfigUnsound, MEMBERS_MAX};
 pub use group::{Group, Restored, Unsound};
 pub use history::History;
 pub use instruction::{ChangeRefusal, Durable, Fault, Instruction, TransferRefusal};
 pub use message::{Append, AppendAck, AppendReject, LINES_MAX, Message, Reset, VoteReply, VoteRequest};
 pub use progress::Progress;
 pub use roles::Role;
+pub use wire::Undecodable;

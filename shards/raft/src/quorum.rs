@@ -11,3 +11,29 @@ pub fn reached<T: Ord + Copy>(values: impl Iterator<Item = Option<T>>, count: us
     known.sort_unstable();
     known.len().checked_sub(count).and_then(|at| known.get(at).copied())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// The five-line model: try every value, largest first, and count who reached it.
+        #[test]
+        fn reached_is_what_counting_finds(values in proptest::collection::vec(proptest::option::of(0..8), 0..8), count in 1usize..9) {
+            let holds = |least: i32| values.iter().filter(|v| v.is_some_and(|v| v >= least)).count() >= count;
+            prop_assert_eq!(reached(values.iter().copied(), count), (0..8).rev().find(|least| holds(*least)));
+        }
+
+        #[test]
+        fn two_majorities_share_a_member_also_across_a_change_of_one(voters in 1usize..40) {
+            prop_assert!(2 * majority(voters) > voters);
+            prop_assert!(majority(voters) + majority(voters + 1) > voters + 1);
+        }
+    }
+
+    #[test]
+    fn nobody_reaches_anything_for_a_count_of_none() {
+        assert_eq!(reached([Some(1), Some(2)].into_iter(), 0), None);
+    }
+}

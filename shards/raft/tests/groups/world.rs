@@ -151,7 +151,7 @@ impl World {
         let mut todo = vec![];
         act(&mut self.replicas[n], &mut todo);
         self.carry_out(n, todo, values)?;
-        self.checkers.check(&self.replicas)
+        self.checkers.check(&self.replicas, n)
     }
 
     fn note(&mut self, n: usize, line: impl FnOnce() -> String) {
