@@ -1,0 +1,316 @@
+//! Reading side files: the active segment's when the log is loaded, a closed segment's at its first use.
+
+use bytes::Bytes;
+use heddle_border::{Blocks, DiskOp, Done, Effect, Entry, Failed, Fault, FileId, OpenMode};
+use heddle_model::limits::BLOCK_BYTES;
+use heddle_model::{Mark, Offset};
+
+use crate::Log;
+use crate::ask::{LoadFault, Output, ReadFault};
+use crate::disk::Op;
+use crate::names::{self, Part};
+use crate::query::Want;
+use crate::segment::{Index, Segment, SegmentKey, Span};
+use crate::side::{Reader, Record, Step};
+
+/// Side files are read in pieces of this size.
+const CHUNK_BYTES: usize = 256 * 1024;
+
+/// How far loading is.
+pub(crate) enum Loading {
+    Unloaded(Mark),
+    Listing(Mark),
+    Reading { mark: Mark, files: Vec<Listed> },
+    Loaded,
+}
+
+/// A file of the store's directory.
+pub(crate) struct Listed {
+    key: SegmentKey,
+    part: Part,
+    len: u64,
+}
+
+/// A side file being read, and what it said so far.
+pub(crate) struct SideRead {
+    file: FileId,
+    side_bytes: u64,
+    /// Bytes read from the file; `buffer` holds the last of them, from where `reader` stands.
+    read: u64,
+    buffer: Vec<u8>,
+    reader: Reader,
+    segment: Segment,
+    sealed: Vec<Segment>,
+    companion: Vec<Bytes>,
+}
+
+impl SideRead {
+    fn take(&mut self, bytes: &[u8]) -> Result<(), String> {
+        self.buffer.extend_from_slice(bytes);
+        let mut used = 0;
+        while !self.reader.is_over() {
+            let first = self.reader.at() == 0;
+            match self.reader.next(&self.buffer[used..])? {
+                Step::Short(_) => break,
+                Step::Record(record, bytes) => {
+                    used += bytes;
+                    self.add(record, first)?;
+                }
+            }
+        }
+        self.buffer.drain(..used);
+        Ok(())
+    }
+
+    fn add(&mut self, record: Record, first: bool) -> Result<(), String> {
+        if first && record.snapshot.is_none() {
+            return Err("the first side record holds no snapshot".to_owned());
+        }
+        self.segment.extend(&record.spans, self.reader.next_offset(), self.reader.at(), record.written_ms);
+        if first {
+            self.sealed = record.sealed;
+        }
+        if let Some(snapshot) = record.snapshot {
+            self.companion = vec![Bytes::from(snapshot)];
+        }
+        if !record.changes.is_empty() {
+            self.companion.push(Bytes::from(record.changes));
+        }
+        Ok(())
+    }
+}
+
+/// Why a side file could not be read to its end.
+enum SideFault {
+    Io(Fault),
+    Damaged(String),
+}
+
+impl Log {
+    /// Read what the mark covers: list the directory, read the active segment's side file. `Output::Loaded` follows, or
+    /// `Output::LoadFailed`. Does nothing if it is loaded or being loaded.
+    pub fn load(&mut self, out: &mut Vec<Effect>) {
+        if let Loading::Unloaded(mark) = &self.loading
+            && !self.removal.is_asked()
+        {
+            self.loading = Loading::Listing(mark.clone());
+            self.disk.start(Op::List, DiskOp::List { path: names::directory(&self.disk.id) }, out);
+        }
+    }
+
+    pub(crate) fn on_listed(&mut self, result: Result<Done, Failed>, out: &mut Vec<Effect>, events: &mut Vec<Output>) {
+        let Loading::Listing(mark) = &self.loading else { panic!("only loading lists the directory") };
+        let mark = mark.clone();
+        let entries = match result {
+            Ok(Done::Listed(entries)) => entries,
+            Ok(other) => panic!("a listing was answered by {other:?}"),
+            Err(failed) => return self.fail_load(mark, LoadFault::Io(failed.fault), out, events),
+        };
+        let key = SegmentKey { base: mark.segment, generation: mark.generation };
+        let (files, side_bytes) = (listed(&entries), mark.side_bytes);
+        let side = files.iter().find(|file| file.key == key && file.part == Part::Side);
+        let damage = match side {
+            _ if side_bytes == 0 || side_bytes % BLOCK_BYTES as u64 != 0 => Some("the mark names half a block"),
+            _ if mark.offset < mark.segment => Some("the mark lies below its segment"),
+            None => Some("the side file that the mark names does not exist"),
+            Some(side) if side.len < side_bytes => Some("the side file is shorter than the mark says"),
+            Some(_) => None,
+        };
+        if let Some(damage) = damage {
+            return self.fail_load(mark, LoadFault::Damaged(damage.to_owned()), out, events);
+        }
+        self.loading = Loading::Reading { mark, files };
+        self.read_side(key, side_bytes, out);
+    }
+
+    /// Begin to read a side file, unless that is under way.
+    pub(crate) fn read_side(&mut self, key: SegmentKey, side_bytes: u64, out: &mut Vec<Effect>) {
+        if self.side_reads.contains_key(&key) {
+            return;
+        }
+        let file = self.disk.next_file();
+        let path = self.disk.path(key, Part::Side);
+        self.disk.start(Op::OpenSide(key), DiskOp::Open { file, path, mode: OpenMode::ReadOnly }, out);
+        let side = SideRead {
+            file,
+            side_bytes,
+            read: 0,
+            buffer: Vec::new(),
+            reader: Reader::new(&self.disk.id, key, side_bytes),
+            segment: Segment::empty(key),
+            sealed: Vec::new(),
+            companion: Vec::new(),
+        };
+        self.side_reads.insert(key, Box::new(side));
+    }
+
+    pub(crate) fn on_side_opened(
+        &mut self,
+        key: SegmentKey,
+        result: Result<Done, Failed>,
+        out: &mut Vec<Effect>,
+        events: &mut Vec<Output>,
+    ) {
+        let fault = match result {
+            Ok(_) => return self.read_side_on(key, out, events),
+            Err(Failed { fault: Fault::NotFound, .. }) => SideFault::Damaged("the side file does not exist".to_owned()),
+            Err(failed) => SideFault::Io(failed.fault),
+        };
+        let side = self.side_reads.remove(&key).expect("a side file stays until it is read");
+        self.finish_side(key, *side, Err(fault), out, events);
+    }
+
+    /// Read the next piece, or finish.
+    fn read_side_on(&mut self, key: SegmentKey, out: &mut Vec<Effect>, events: &mut Vec<Output>) {
+        let side = self.side_reads.get(&key).expect("a side file stays until it is read");
+        let left = side.side_bytes - side.read;
+        if left == 0 {
+            let ended = if side.reader.is_over() {
+                Ok(())
+            } else {
+                Err(SideFault::Damaged("the side file ends within a record".to_owned()))
+            };
+            return self.end_side(key, ended, out, events);
+        }
+        let (file, at) = (side.file, side.read);
+        let buf = Blocks::zeroed(usize::try_from(left).map_or(CHUNK_BYTES, |left| left.min(CHUNK_BYTES)));
+        self.disk.start(Op::ReadSide(key), DiskOp::Read { file, at, buf }, out);
+    }
+
+    pub(crate) fn on_side_read(
+        &mut self,
+        key: SegmentKey,
+        result: Result<Done, Failed>,
+        out: &mut Vec<Effect>,
+        events: &mut Vec<Output>,
+    ) {
+        let side = self.side_reads.get_mut(&key).expect("a side file stays until it is read");
+        let (buf, len) = match result {
+            Ok(Done::Read { buf, len }) => (buf, len),
+            Ok(other) => panic!("a read was answered by {other:?}"),
+            Err(failed) => return self.end_side(key, Err(SideFault::Io(failed.fault)), out, events),
+        };
+        side.read += len as u64;
+        let taken = side.take(&buf[..len]);
+        match taken {
+            Err(damage) => self.end_side(key, Err(SideFault::Damaged(damage)), out, events),
+            Ok(()) if len < buf.len() => {
+                let damage = "the side file is shorter than it must be".to_owned();
+                self.end_side(key, Err(SideFault::Damaged(damage)), out, events);
+            }
+            Ok(()) => self.read_side_on(key, out, events),
+        }
+    }
+
+    /// Close the file and use what was read.
+    fn end_side(
+        &mut self,
+        key: SegmentKey,
+        ended: Result<(), SideFault>,
+        out: &mut Vec<Effect>,
+        events: &mut Vec<Output>,
+    ) {
+        let side = self.side_reads.remove(&key).expect("a side file stays until it is read");
+        self.disk.start(Op::Close, DiskOp::Close { file: side.file }, out);
+        self.finish_side(key, *side, ended, out, events);
+    }
+
+    fn finish_side(
+        &mut self,
+        key: SegmentKey,
+        side: SideRead,
+        ended: Result<(), SideFault>,
+        out: &mut Vec<Effect>,
+        events: &mut Vec<Output>,
+    ) {
+        match std::mem::replace(&mut self.loading, Loading::Loaded) {
+            Loading::Reading { mark, files } => match ended {
+                Ok(()) => self.finish_load(mark, &files, side, out, events),
+                Err(SideFault::Io(fault)) => self.fail_load(mark, LoadFault::Io(fault), out, events),
+                Err(SideFault::Damaged(what)) => self.fail_load(mark, LoadFault::Damaged(what), out, events),
+            },
+            Loading::Loaded => {
+                self.finish_index(key, side, ended);
+                self.pump_queries(out, events);
+            }
+            Loading::Unloaded(_) | Loading::Listing(_) => panic!("a side file was read before it was asked for"),
+        }
+    }
+
+    fn finish_load(
+        &mut self,
+        mark: Mark,
+        files: &[Listed],
+        side: SideRead,
+        out: &mut Vec<Effect>,
+        events: &mut Vec<Output>,
+    ) {
+        let active = side.segment;
+        if active.bytes != mark.segment_bytes || active.next != mark.offset {
+            let (offset, bytes) = (active.next, active.bytes);
+            let what = format!(
+                "the side file ends at offset {offset}, byte {bytes}; the mark says {}, byte {}",
+                mark.offset, mark.segment_bytes
+            );
+            return self.fail_load(mark, LoadFault::Damaged(what), out, events);
+        }
+        let start = self.start;
+        let (needed, rest): (Vec<Segment>, Vec<Segment>) =
+            side.sealed.into_iter().partition(|segment| segment.next > start && segment.bytes > 0);
+        for segment in rest {
+            self.removal.add_segment(segment.key);
+        }
+        let allocated = files.iter().find(|file| file.key == active.key && file.part == Part::Log);
+        self.settling.resume(&active, side.reader.chain(), allocated.map_or(0, |file| file.len));
+        self.marked = Some(active.key);
+        self.sealed = needed;
+        for file in files {
+            let known = file.key == active.key || self.sealed.iter().any(|segment| segment.key == file.key);
+            if !known && !self.removal.holds(file.key) {
+                self.removal.add_stray(vec![self.disk.path(file.key, file.part)]);
+            }
+        }
+        if active.bytes > 0 && active.next <= start {
+            self.settling.ask_roll();
+        }
+        self.active = Some(active);
+        self.loading = Loading::Loaded;
+        events.push(Output::Loaded { companion: side.companion });
+        self.pump_queries(out, events);
+    }
+
+    fn fail_load(&mut self, mark: Mark, fault: LoadFault, out: &mut Vec<Effect>, events: &mut Vec<Output>) {
+        let (from, to) = (self.start.min(mark.offset), mark.offset);
+        self.loading = Loading::Unloaded(mark);
+        let hit = match &fault {
+            LoadFault::Io(fault) => ReadFault::Io(*fault),
+            LoadFault::Damaged(_) => ReadFault::Damaged { from, to },
+        };
+        events.push(Output::LoadFailed(fault));
+        self.fault_queries(hit, |want| *want == Want::Load);
+        self.pump_queries(out, events);
+    }
+
+    /// A closed segment's index is there, or is known up to where its side file is damaged.
+    fn finish_index(&mut self, key: SegmentKey, side: SideRead, ended: Result<(), SideFault>) {
+        if let Err(SideFault::Io(fault)) = ended {
+            return self.fault_queries(ReadFault::Io(fault), |want| *want == Want::Index(key));
+        }
+        let Some(segment) = self.sealed.iter_mut().find(|segment| segment.key == key) else {
+            // Removed meanwhile; who waits for it finds its offsets gone.
+            return;
+        };
+        let whole = ended.is_ok() && side.segment.bytes == segment.bytes && side.segment.next == segment.next;
+        let spans: Vec<Span> = side.segment.spans().to_vec();
+        let hole: Option<Offset> = (!whole).then(|| side.reader.next_offset().min(segment.next));
+        segment.index = Index::Known { spans, hole };
+    }
+}
+
+/// The files that belong to segments; others are none of ours.
+fn listed(entries: &[Entry]) -> Vec<Listed> {
+    let files = entries.iter().filter(|entry| !entry.is_dir);
+    files
+        .filter_map(|entry| names::parse(&entry.name).map(|(key, part)| Listed { key, part, len: entry.len }))
+        .collect()
+}
