@@ -48,6 +48,7 @@ impl Group {
         let leader = self.lead().ok_or(TransferRefusal::NotLeader)?;
         leader.transfer_to = Some(to);
         self.hand_over(todo);
+        self.check();
         Ok(())
     }
 

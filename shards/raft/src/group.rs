@@ -170,17 +170,14 @@ impl Group {
 
     /// Something this group had persisted is durable.
     pub fn on_durable(&mut self, what: Durable, todo: &mut Vec<Instruction>) {
-        match what {
-            Durable::State { term, vote } => self.on_state_durable(term, vote, todo),
-            // Stale if the point was cut meanwhile.
-            Durable::Log(at) if self.history.contains(at, self.end) => {
-                self.log_durable = self.log_durable.max(Some(at))
-            }
-            Durable::Log(_) => {}
-            Durable::Config { term, version } => {
-                self.config_durable = self.config_durable.max(ConfigId { term, version });
-            }
-            Durable::LogStart(offset) => self.log_start_durable = self.log_start_durable.max(offset),
+        self.on_all_durable([what], todo);
+    }
+
+    /// Several things became durable by one write, in the order they were persisted: they are acknowledged together. Of
+    /// the log, the furthest point is enough.
+    pub fn on_all_durable(&mut self, what: impl IntoIterator<Item = Durable>, todo: &mut Vec<Instruction>) {
+        for what in what {
+            self.note_durable(what, todo);
         }
         match self.seat {
             Seat::Follower(_) => self.acknowledge(false, todo),
@@ -188,6 +185,21 @@ impl Group {
             Seat::PreCandidate(_) | Seat::Candidate(_) => {}
         }
         self.check();
+    }
+
+    fn note_durable(&mut self, what: Durable, todo: &mut Vec<Instruction>) {
+        match what {
+            Durable::State { term, vote } => self.on_state_durable(term, vote, todo),
+            // Stale if the point was cut meanwhile.
+            Durable::Log(at) if self.history.contains(at, self.end) => {
+                self.log_durable = self.log_durable.max(Some(at));
+            }
+            Durable::Log(_) => {}
+            Durable::Config { term, version } => {
+                self.config_durable = self.config_durable.max(ConfigId { term, version });
+            }
+            Durable::LogStart(offset) => self.log_start_durable = self.log_start_durable.max(offset),
+        }
     }
 
     fn on_state_durable(&mut self, term: Term, vote: Option<Voter>, todo: &mut Vec<Instruction>) {

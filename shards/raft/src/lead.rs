@@ -74,7 +74,8 @@ impl Group {
         Some(reset)
     }
 
-    /// The connection to a peer began anew: what was under way may be lost.
+    /// The connection to a peer began anew, or it did not answer for long: what was under way may be lost. Wishes not
+    /// yet fetched stay open.
     pub fn on_link_reset(&mut self, peer: Voter, todo: &mut Vec<Instruction>) {
         let Some(leader) = self.lead() else { return };
         let Some(progress) = leader.peers.get_mut(&peer) else { return };

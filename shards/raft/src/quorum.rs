@@ -1,15 +1,24 @@
 //! Majorities, and nothing else.
 
+use crate::MEMBERS_MAX;
+
 /// Members that make a majority of `voters`.
 pub fn majority(voters: usize) -> usize {
     voters / 2 + 1
 }
 
-/// The largest value that at least `count` of the voters reached; `None` if fewer have a value, or `count` is 0.
+/// The largest value that at least `count` of at most `MEMBERS_MAX` voters reached; `None` if fewer have a value, or
+/// `count` is 0.
 pub fn reached<T: Ord + Copy>(values: impl Iterator<Item = Option<T>>, count: usize) -> Option<T> {
-    let mut known: Vec<T> = values.flatten().collect();
+    let mut known = [None; MEMBERS_MAX];
+    let mut voters = 0;
+    for (slot, value) in known.iter_mut().zip(values) {
+        *slot = value;
+        voters += 1;
+    }
+    let known = &mut known[..voters];
     known.sort_unstable();
-    known.len().checked_sub(count).and_then(|at| known.get(at).copied())
+    known.get(voters.checked_sub(count)?).copied().flatten()
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ fn scripts() {
 /// | `write n count`             | the leader n appends records                                                 |
 /// | `flush n..`                 | their journals become durable                                                |
 /// | `deliver n..`               | every message now under way to them arrives                                  |
-/// | `replicate n`               | n carries out the appends that are wanted                                    |
+/// | `replicate n [count]`       | n carries out the appends that are wanted, of at most so many records each   |
 /// | `run`                       | all of these, until nothing is left to do                                    |
 /// | `stop n..`, `start n..`     | a stopped node loses what was not flushed, and what is under way to it       |
 /// | `cut n..`, `join n..`       | messages to and from those nodes are lost, or not any more                   |
@@ -48,7 +48,7 @@ fn carry_out(world: &mut World, line: &str) -> Step {
     let number =
         |at: usize| words.get(at).and_then(|w| w.parse::<i32>().ok()).unwrap_or_else(|| panic!("{line}: number"));
     let node = |at: usize| number(at) as usize - 1;
-    let nodes: Vec<usize> = words[1..].iter().filter_map(|w| w.parse::<usize>().ok()).map(|n| n - 1).collect();
+    let nodes: Vec<usize> = words[1..].iter().filter_map(|w| w.parse::<usize>().ok()?.checked_sub(1)).collect();
     match words[0] {
         "quiet" => {
             let trace = world.trace.take();
@@ -70,7 +70,10 @@ fn carry_out(world: &mut World, line: &str) -> Step {
         "write" => world.write(node(1), number(2) as u32),
         "flush" => nodes.iter().try_for_each(|n| world.flush(*n, usize::MAX)),
         "deliver" => nodes.iter().try_for_each(|n| deliver_all(world, *n)),
-        "replicate" => replicate_all(world, node(1)),
+        "replicate" => {
+            let count = if words.len() > 2 { i64::from(number(2)) } else { i64::MAX };
+            replicate_all(world, node(1), count)
+        }
         "run" => run(world),
         "stop" => {
             for n in nodes {
@@ -126,9 +129,9 @@ pub fn deliver_or_lose(world: &mut World, packet: usize) -> Step {
     world.deliver(packet)
 }
 
-fn replicate_all(world: &mut World, n: usize) -> Step {
+fn replicate_all(world: &mut World, n: usize, count: i64) -> Step {
     for _ in 0..world.replicas[n].wanted.len() {
-        world.replicate(n, 0, i64::MAX)?;
+        world.replicate(n, 0, count)?;
     }
     Ok(())
 }
@@ -137,7 +140,7 @@ fn replicate_all(world: &mut World, n: usize) -> Step {
 pub fn run(world: &mut World) -> Step {
     for _ in 0..1000 {
         for n in 0..world.replicas.len() {
-            replicate_all(world, n)?;
+            replicate_all(world, n, i64::MAX)?;
         }
         for _ in 0..world.net.len() {
             deliver_or_lose(world, 0)?;

@@ -73,10 +73,7 @@ impl World {
         let early = self.planted == Some(Planted::PromiseEarly);
         let replica = &mut self.replicas[n];
         let durable = if early { replica.flush_early(count) } else { replica.flush(count) };
-        for what in durable {
-            self.act(n, &[], |r, todo| r.group.on_durable(what, todo))?;
-        }
-        Ok(())
+        self.act(n, &[], |r, todo| r.group.on_all_durable(durable, todo))
     }
 
     pub fn deliver(&mut self, packet: usize) -> Step {
