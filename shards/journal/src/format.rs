@@ -19,6 +19,8 @@ pub(crate) const UNSUMMED_BYTES: usize = 21;
 const BATCH_CRC_AT: usize = 17;
 /// More than any frame holds; keeps arithmetic on read sizes small. Bytes.
 const FRAME_BYTES_MAX: u64 = 1 << 30;
+/// No run, file or frame is ever numbered so high; keeps arithmetic on read numbers safe.
+const SANE: u64 = 1 << 62;
 
 /// What a frame is part of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -96,6 +98,7 @@ impl Header {
         };
         let sane = header.payload_bytes <= FRAME_BYTES_MAX
             && u64::from(header.entries) * ENTRY_BYTES as u64 <= FRAME_BYTES_MAX
+            && header.number.max(header.file).max(header.run).max(header.records_from) < SANE
             && header.number > header.fence
             && header.number > header.known
             && header.records_from > header.fence;

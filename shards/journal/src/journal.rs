@@ -45,6 +45,16 @@ pub(crate) enum Stage {
     Closed,
 }
 
+/// Whether the opening of a run's first file carries tails.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Restating {
+    No,
+    /// To save space, if there is a file for it.
+    ToSaveSpace,
+    /// The files in which the tails stand cannot be relied on.
+    Must,
+}
+
 /// One core's journal. See `lib.rs`.
 pub struct Journal {
     pub(crate) config: Config,
@@ -59,8 +69,8 @@ pub struct Journal {
     pub(crate) pins: BTreeMap<u64, BTreeSet<ReplicaNumber>>,
     pub(crate) durable: Vec<(ReplicaNumber, Ordinal)>,
     pub(crate) recovered: Option<Recovered>,
-    /// The run's first file states all tails anew.
-    pub(crate) restating: bool,
+    /// Whether the run's first file states all tails anew.
+    pub(crate) restating: Restating,
     /// Where `wants` goes on.
     cursor: ReplicaNumber,
     pub(crate) stopping: bool,
@@ -84,7 +94,7 @@ impl Journal {
             pins: BTreeMap::new(),
             durable: Vec::new(),
             recovered: None,
-            restating: false,
+            restating: Restating::No,
             cursor: ReplicaNumber(0),
             stopping: false,
             stats: Stats::default(),
@@ -110,7 +120,8 @@ impl Journal {
                 };
                 if recovery.on_disk(purpose, result, now, &mut self.asker, out) {
                     let (replay, slots) = recovery.finish();
-                    self.start(replay, slots);
+                    let sync_failed = recovery.sync_failed;
+                    self.start(replay, slots, sync_failed);
                 }
             }
         }
@@ -218,7 +229,8 @@ impl Journal {
         let Some(current) = self.writer.sequence() else { return };
         let Some((file, replicas)) = self.pins.first_key_value() else { return };
         let behind = self.pins.keys().filter(|other| **other != current).count() > 1;
-        if *file == current || !(behind || self.pressure() >= Pressure::SettleHard) {
+        let stalled = self.ring.is_stalled();
+        if !stalled && (*file == current || !(behind || self.pressure() >= Pressure::SettleHard)) {
             return;
         }
         let before = into.len();

@@ -22,11 +22,15 @@ pub(crate) struct Recovery {
     /// Operations of the present stage still under way.
     left: usize,
     image: Vec<u8>,
+    /// Some of the image could not be read.
+    unreadable: bool,
     /// The file being loaded, and the position of the next chunk to ask for.
     loading: Option<(u32, u64)>,
     replay: Option<Replay>,
     /// What the world refused is asked again at this time: files, or all from the beginning.
     retry: Option<(Mono, Vec<u32>)>,
+    /// The newest file could not be synced: what it says may vanish with the power.
+    pub sync_failed: bool,
 }
 
 impl Recovery {
@@ -37,9 +41,11 @@ impl Recovery {
             heads: BTreeMap::new(),
             left: 0,
             image: Vec::new(),
+            unreadable: false,
             loading: None,
             replay: None,
             retry: None,
+            sync_failed: false,
         };
         recovery.make_dir(asker, out);
         recovery
@@ -111,7 +117,11 @@ impl Recovery {
                 self.left -= 1;
                 return self.when_heads_are_read(asker, out);
             }
-            (Purpose::Chunk { at, .. }, result) => return self.on_chunk(at, result, asker, out),
+            (Purpose::Chunk { at, bytes }, result) => return self.on_chunk(at, bytes, result, asker, out),
+            (Purpose::SyncNewest, result) => {
+                self.sync_failed = result.is_err();
+                return true;
+            }
             (Purpose::MakeDir | Purpose::SyncParent | Purpose::List, _) => self.refuse(None, now),
             (other, _) => unreachable!("{other:?} is not asked for in recovery"),
         }
@@ -159,7 +169,7 @@ impl Recovery {
                 self.ask_chunks(asker, out);
                 false
             }
-            Some(Next::Done) => true,
+            Some(Next::Done) => self.sync_newest(asker, out),
             None => unreachable!("replay begins when all heads are read"),
         }
     }
@@ -169,25 +179,56 @@ impl Recovery {
         while self.left < CHUNKS_IN_FLIGHT && *at < self.image.len() as u64 {
             let bytes = CHUNK_BYTES.min(self.image.len() - *at as usize);
             let op = DiskOp::Read { file: self.slots[slot].file, at: *at, buf: Blocks::zeroed(bytes) };
-            asker.ask(Purpose::Chunk { slot: *slot, at: *at }, op, out);
+            asker.ask(Purpose::Chunk { at: *at, bytes }, op, out);
             *at += bytes as u64;
             self.left += 1;
         }
     }
 
-    fn on_chunk(&mut self, at: u64, result: Result<Done, Failed>, asker: &mut Asker, out: &mut Vec<Effect>) -> bool {
-        let at = at as usize;
-        let bytes = CHUNK_BYTES.min(self.image.len() - at);
-        self.image[at..at + bytes].copy_from_slice(&read_bytes(result, bytes));
+    fn on_chunk(
+        &mut self,
+        at: u64,
+        bytes: usize,
+        result: Result<Done, Failed>,
+        asker: &mut Asker,
+        out: &mut Vec<Effect>,
+    ) -> bool {
         self.left -= 1;
+        if result.is_err() && bytes > BLOCK_BYTES {
+            self.ask_blocks(at, bytes, asker, out);
+            return false;
+        }
+        self.unreadable |= result.is_err();
+        let start = usize::try_from(at).expect("ring files fit memory");
+        self.image[start..start + bytes].copy_from_slice(&read_bytes(result, bytes));
         self.ask_chunks(asker, out);
         if self.left > 0 {
             return false;
         }
         self.loading = None;
         let image = Bytes::from(std::mem::take(&mut self.image));
-        self.replay.as_mut().expect("replay asked for it").on_image(image);
+        let unreadable = std::mem::take(&mut self.unreadable);
+        self.replay.as_mut().expect("replay asked for it").on_image(image, unreadable);
         self.load_next(asker, out)
+    }
+
+    /// A chunk cannot be read in one piece: find out which of its blocks cannot be read at all.
+    fn ask_blocks(&mut self, at: u64, bytes: usize, asker: &mut Asker, out: &mut Vec<Effect>) {
+        let Some((slot, _)) = self.loading else { return };
+        for at in (at..at + bytes as u64).step_by(BLOCK_BYTES) {
+            let op = DiskOp::Read { file: self.slots[&slot].file, at, buf: Blocks::zeroed(BLOCK_BYTES) };
+            asker.ask(Purpose::Chunk { at, bytes: BLOCK_BYTES }, op, out);
+            self.left += 1;
+        }
+    }
+
+    /// Frames that a killed process left count if they can be read, but are durable only now.
+    fn sync_newest(&mut self, asker: &mut Asker, out: &mut Vec<Effect>) -> bool {
+        let newest = self.replay.as_ref().and_then(Replay::newest_slot);
+        if let Some(slot) = newest {
+            asker.ask(Purpose::SyncNewest, DiskOp::Sync { file: self.slots[&slot].file }, out);
+        }
+        newest.is_none()
     }
 
     pub fn finish(&mut self) -> (Replay, BTreeMap<u32, Slot>) {

@@ -75,6 +75,8 @@ pub(crate) struct Replay {
     pub chain: BTreeSet<u64>,
     /// Slots with files of another journal.
     pub foreign: Vec<u32>,
+    /// Slots that cannot be read and tell nothing of what they hold: perhaps the newest file of all.
+    pub hidden: Vec<u32>,
     /// Slots whose first block is all zeros.
     pub blank: Vec<u32>,
     /// The last frame that counts, and its header's sum if it could be read.
@@ -106,6 +108,7 @@ impl Replay {
             highest: Highest::default(),
             chain: BTreeSet::new(),
             foreign: Vec::new(),
+            hidden: Vec::new(),
             blank: Vec::new(),
             last: None,
             newest: 0,
@@ -132,6 +135,17 @@ impl Replay {
         self.id
     }
 
+    pub fn newest_slot(&self) -> Option<u32> {
+        self.uses.get(&self.newest).map(|newest| newest.slot)
+    }
+
+    fn hide(&mut self, slot: u32) {
+        let file = self.paths[&slot].clone();
+        self.report.damage.push(Damage { file, at: 0, first: 0, last: 0, hit: Vec::new() });
+        self.report.may_miss_replicas = true;
+        self.hidden.push(slot);
+    }
+
     /// The use that stands in each slot; slots without one hold nothing of this journal.
     pub fn uses(&self) -> impl Iterator<Item = (u32, u64)> {
         self.uses.values().map(|found| (found.slot, found.of.file))
@@ -146,14 +160,18 @@ impl Replay {
         }
     }
 
-    /// The file that `next` named, in full. Parts that could not be read are 0xff.
-    pub fn on_image(&mut self, image: Bytes) {
+    /// The file that `next` named, in full. Blocks that could not be read are 0xff, and `unreadable` says so.
+    pub fn on_image(&mut self, image: Bytes, unreadable: bool) {
         self.report.files += 1;
         self.report.bytes += image.len() as u64;
         match std::mem::replace(&mut self.phase, Phase::Done) {
             Phase::Identify(mut search) => {
                 let slot = search.pop().expect("it was asked for");
-                self.unclear.push((slot, headers(&image, 0).map(|(_, header)| header).collect()));
+                let found: Vec<Header> = headers(&image, 0).map(|(_, header)| header).collect();
+                if unreadable && found.is_empty() {
+                    self.hide(slot);
+                }
+                self.unclear.push((slot, found));
                 self.phase = Phase::Identify(search);
             }
             Phase::Newest(mut uses) => {
@@ -165,7 +183,7 @@ impl Replay {
                     if self.next() == Next::Load(self.uses[&file].slot) {
                         self.report.files -= 1;
                         self.report.bytes -= image.len() as u64;
-                        return self.on_image(image);
+                        return self.on_image(image, unreadable);
                     }
                 }
             }
@@ -182,7 +200,11 @@ impl Replay {
             self.phase = Phase::Newest(self.uses.keys().copied().collect());
         }
         match &self.phase {
-            Phase::Newest(uses) if uses.is_empty() => self.phase = Phase::Done,
+            Phase::Newest(uses) if uses.is_empty() => {
+                // Nothing counts. If more than a first frame was ever written, something did.
+                self.report.may_miss_replicas |= self.highest.frame > 1;
+                self.phase = Phase::Done;
+            }
             Phase::Walk { chain, .. } if chain.is_empty() => self.phase = Phase::Done,
             _ => {}
         }
@@ -416,7 +438,7 @@ impl Replay {
     fn end_opening(&mut self, walk: &mut Walk) {
         if let Some(all) = walk.stated.take().filter(|_| !walk.start) {
             self.stories.retain(|replica, _| all.contains(replica));
-            self.report.may_miss_replicas = false;
+            self.report.may_miss_replicas = !self.hidden.is_empty();
         }
     }
 

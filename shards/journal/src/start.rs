@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use heddle_model::ReplicaNumber;
 
 use crate::format::ENTRY_BYTES;
-use crate::journal::{Journal, Stage};
+use crate::journal::{Journal, Restating, Stage};
 use crate::record::{Body, Record};
 use crate::replay::Replay;
 use crate::report::Recovered;
@@ -17,8 +17,8 @@ const NUMBERS_SKIPPED: u64 = 64;
 
 impl Journal {
     /// Replay is done.
-    pub(crate) fn start(&mut self, mut replay: Replay, slots: BTreeMap<u32, Slot>) {
-        if let Some(id) = replay.id().filter(|_| replay.newest > 0) {
+    pub(crate) fn start(&mut self, mut replay: Replay, slots: BTreeMap<u32, Slot>, sync_failed: bool) {
+        if let Some(id) = replay.id() {
             self.writer.id = id;
         }
         self.writer.run = replay.highest.run + 1;
@@ -31,7 +31,7 @@ impl Journal {
         self.writer.previous = replay.newest;
         self.ring = Ring::new(&self.config, self.sort_slots(&replay, slots));
         self.take_stories(&mut replay);
-        self.restate_if_scarce();
+        self.decide_restating(sync_failed);
         self.stage = Stage::Starting;
     }
 
@@ -43,6 +43,8 @@ impl Journal {
             slot.state = match needed {
                 Some(file) => SlotState::Live(*file),
                 None if replay.foreign.contains(number) => SlotState::Foreign,
+                // Removed when the new run counts, which remembers the damage.
+                None if replay.hidden.contains(number) => SlotState::Retired(0),
                 None if slot.len == 0 || replay.blank.contains(number) => SlotState::Unready,
                 None => SlotState::Ready,
             };
@@ -53,7 +55,8 @@ impl Journal {
     fn take_stories(&mut self, replay: &mut Replay) {
         let mut recovered =
             Recovered { id: self.writer.id, replicas: BTreeMap::new(), report: std::mem::take(&mut replay.report) };
-        for (replica, story) in std::mem::take(&mut replay.stories) {
+        for (replica, mut story) in std::mem::take(&mut replay.stories) {
+            story.shadow.damaged |= !replay.hidden.is_empty();
             match story.finish() {
                 Finished::Known { shadow, recovered: found, cut } => {
                     self.lanes.open(replica, shadow.ordinal);
@@ -74,13 +77,20 @@ impl Journal {
     }
 
     /// With little of the ring free, and if they fit, all tails are stated anew in the first file: then every other file
-    /// is free, and restarts, each of which begins a file, do not use the ring up.
-    fn restate_if_scarce(&mut self) {
+    /// is free, and restarts, each of which begins a file, do not use the ring up. Likewise if the newest file could not
+    /// be synced.
+    fn decide_restating(&mut self, sync_failed: bool) {
+        if sync_failed {
+            self.restating = Restating::Must;
+            return;
+        }
         let scarce = self.ring.ready() <= 1 && self.ring.is_full_grown();
         let Some(recovered) = self.recovered.as_ref().filter(|_| scarce) else { return };
         let batches = recovered.replicas.values().flat_map(|replica| &replica.tail);
         let bytes: usize = batches.map(|batch| batch.bytes.len() + ENTRY_BYTES).sum();
-        self.restating = (bytes as u64) < self.config.file_bytes / 2;
+        if (bytes as u64) < self.config.file_bytes / 2 {
+            self.restating = Restating::ToSaveSpace;
+        }
     }
 
     /// The batches that the opening states for a replica.
@@ -91,7 +101,7 @@ impl Journal {
     }
 
     fn is_restating(&self) -> bool {
-        self.restating && matches!(self.stage, Stage::Starting)
+        self.restating != Restating::No && matches!(self.stage, Stage::Starting)
     }
 
     /// The opening of file `sequence` was planned; if it states all tails, they stand there and nowhere else.

@@ -15,7 +15,7 @@ use heddle_model::{Mono, ReplicaNumber};
 use crate::asker::Purpose;
 use crate::codec;
 use crate::format::{self, FrameKind, HEADER_BYTES, Header};
-use crate::journal::{Journal, Stage};
+use crate::journal::{Journal, Restating, Stage};
 use crate::record::{Body, Entry, Ordinal};
 use crate::ring::RETRY_MS;
 
@@ -250,7 +250,11 @@ impl Journal {
         let Some(slot) = self.ring.take(need, sequence) else {
             self.stats.stalls += 1;
             // On a full disk, tails that do not fit the file there is stay where they are.
-            return self.ring.growth_fails && std::mem::take(&mut self.restating);
+            let retry = self.ring.growth_fails && self.restating == Restating::ToSaveSpace;
+            if retry {
+                self.restating = Restating::No;
+            }
+            return retry;
         };
         let writer = &mut self.writer;
         writer.next_sequence += 1;

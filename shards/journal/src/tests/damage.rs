@@ -1,1 +1,235 @@
+//! Bit rot and unreadable blocks: found, and exactly the replicas hit are set apart (trap 30).
 
+use std::collections::BTreeMap;
+
+use heddle_fakedisk::Dice;
+use heddle_model::{Offset, ReplicaNumber, Term};
+
+use super::rig::{Rig, Version, config, end_of};
+use crate::format::{ENTRY_BYTES, HEADER_BYTES};
+use crate::image::headers;
+use crate::{Config, Record, Recovered};
+
+/// Three replicas, one frame each turn, each frame with one batch of two of them.
+fn three() -> (Rig, [ReplicaNumber; 3]) {
+    let mut rig = Rig::new(1, Config { file_bytes: 131_072, first_file_bytes: 131_072, ..config() });
+    let all = [rig.create(), rig.create(), rig.create()];
+    rig.settle();
+    for round in 0..6u8 {
+        rig.append_batch(all[usize::from(round) % 3], 500, round);
+        rig.append_batch(all[usize::from(round + 1) % 3], 600, round);
+        rig.settle();
+    }
+    rig.rest();
+    (rig, all)
+}
+
+/// Where the frames of the only file in use begin, by number.
+fn frames(rig: &Rig) -> Vec<(u64, u64)> {
+    let image = rig.disk.content("journal-0/00000000.j").unwrap();
+    headers(&image, 0).map(|(at, header)| (header.number, at as u64)).collect()
+}
+
+fn restart(rig: &mut Rig) -> Recovered {
+    rig.disk.crash();
+    rig.begin_again();
+    rig.recover()
+}
+
+fn damaged(recovered: &Recovered) -> Vec<ReplicaNumber> {
+    recovered.replicas.iter().filter(|(_, found)| found.damaged).map(|(replica, _)| *replica).collect()
+}
+
+#[test]
+fn a_rotten_batch_hits_its_replica_only_and_cuts_its_tail_there() {
+    let (mut rig, all) = three();
+    // Frame 1 is the opening, 2 the creation, 3 to 8 carry batches: frame 4 those of replicas 2 and 3.
+    let (number, at) = frames(&rig)[3];
+    assert_eq!(number, 4);
+    rig.disk.corrupt("journal-0/00000000.j", at + (HEADER_BYTES + 2 * ENTRY_BYTES + 300) as u64, 1);
+    let recovered = restart(&mut rig);
+    assert_eq!(damaged(&recovered), [all[1]]);
+    assert_eq!(recovered.report.damage.len(), 1);
+    assert_eq!(recovered.report.damage[0].hit, [all[1]]);
+    assert_eq!(recovered.replicas[&all[0]].tail.len(), 4);
+    assert_eq!(recovered.replicas[&all[1]].tail.len(), 1, "its first batch is before the damage");
+    assert_eq!(recovered.replicas[&all[2]].tail.len(), 4);
+    // It stays so, whatever is read next time, until it is restated.
+    rig.settle();
+    let again = restart(&mut rig);
+    assert_eq!(damaged(&again), [all[1]]);
+    assert_eq!(again.replicas, recovered.replicas);
+    let found = again.replicas[&all[1]].clone();
+    rig.journal.restate(all[1], found.state, found.tail);
+    rig.models.clear();
+    for replica in all {
+        rig.models.insert(replica, super::rig::Model { versions: BTreeMap::new(), durable: 0 });
+    }
+    rig.settle();
+    assert_eq!(damaged(&restart(&mut rig)), []);
+}
+
+#[test]
+fn a_rotten_directory_hits_those_with_a_gap_or_nothing_later() {
+    for place in [10, HEADER_BYTES as u64 + 10] {
+        let (mut rig, all) = three();
+        // The last frame with batches: those of replicas 3 and 1, nothing of theirs is later. Replica 2 has nothing
+        // later either, and nobody knows that it was not there.
+        let (_, at) = frames(&rig)[7];
+        rig.disk.corrupt("journal-0/00000000.j", at + place, 1);
+        assert_eq!(damaged(&restart(&mut rig)), all);
+
+        let (mut rig, all) = three();
+        // The frame before: batches of replicas 2 and 3. Only 1 and 3 have later ones, without a gap for 1.
+        let (_, at) = frames(&rig)[6];
+        rig.disk.corrupt("journal-0/00000000.j", at + place, 1);
+        let recovered = restart(&mut rig);
+        assert_eq!(damaged(&recovered), [all[1], all[2]]);
+        assert_eq!(recovered.replicas[&all[2]].tail.len(), 2, "what follows the gap is left out");
+    }
+}
+
+#[test]
+fn a_rotten_checkpoint_hits_nobody_if_the_records_are_there() {
+    let (mut rig, _) = three();
+    rig.disk.corrupt("journal-0/00000000.j", 40, 1);
+    let recovered = restart(&mut rig);
+    assert_eq!(damaged(&recovered), []);
+    assert_eq!(recovered.replicas.len(), 3);
+}
+
+#[test]
+fn the_frame_that_only_says_that_the_last_one_is_durable_may_rot() {
+    let (mut rig, _) = three();
+    let (_, at) = *frames(&rig).last().unwrap();
+    rig.disk.corrupt("journal-0/00000000.j", at + 5, 1);
+    let recovered = restart(&mut rig);
+    assert_eq!((damaged(&recovered), recovered.report.damage), (vec![], vec![]));
+}
+
+/// Whoever is not named damaged is exactly what it was, whatever byte rots; a damaged one's tail is a true prefix.
+fn check_against(recovered: &Recovered, models: &BTreeMap<ReplicaNumber, Version>, context: &str) {
+    for (replica, version) in models {
+        let Some((state, tail)) = version else {
+            let found = recovered.replicas.get(replica);
+            assert!(found.is_none_or(|found| found.damaged), "{replica} came back: {context}");
+            continue;
+        };
+        let Some(found) = recovered.replicas.get(replica) else {
+            let told = recovered.report.may_miss_replicas || recovered.report.unknown.contains(replica);
+            assert!(told, "{replica} is missing: {context}");
+            continue;
+        };
+        if !found.damaged {
+            assert_eq!(&found.state, state, "{replica}: {context}");
+            assert!(found.tail == *tail, "{replica}: another tail: {context}");
+        }
+        for pair in found.tail.windows(2) {
+            assert!(pair[0].next <= pair[1].base, "{replica}: a tail is in order: {context}");
+        }
+    }
+}
+
+#[test]
+fn a_rotten_byte_anywhere_is_never_taken_for_the_truth() {
+    let mut hits = 0;
+    for seed in 0..40 {
+        let mut dice = Dice::new(seed);
+        let mut rig = Rig::new(seed, config());
+        for _ in 0..dice.below(3) {
+            rig.work(&mut dice, 25);
+            rig.disk.crash();
+            rig.restart();
+        }
+        rig.work(&mut dice, 30);
+        rig.rest();
+        let truth: BTreeMap<_, _> =
+            rig.models.iter().map(|(replica, model)| (*replica, model.last().1.clone())).collect();
+        let files: Vec<(String, u64)> =
+            rig.disk.paths().into_iter().filter_map(|(path, len)| Some((path, len.filter(|len| *len > 0)?))).collect();
+        let whole = rig.disk.clone();
+        for _ in 0..6 {
+            rig.disk = whole.clone();
+            let (path, len) = &files[dice.below(files.len() as u64) as usize];
+            let at = dice.below(*len);
+            rig.disk.corrupt(path, at, 1 + dice.below(3));
+            let context = format!("seed {seed}, {path} at {at}");
+            let recovered = restart(&mut rig);
+            hits += usize::from(!damaged(&recovered).is_empty());
+            check_against(&recovered, &truth, &context);
+            rig.models = truth.keys().map(|replica| (*replica, rig_model())).collect();
+            rig.settle();
+            let again = restart(&mut rig);
+            check_against(&again, &truth, &format!("{context}, again"));
+            for replica in damaged(&recovered) {
+                assert!(again.replicas[&replica].damaged, "{replica} stays damaged: {context}");
+            }
+        }
+    }
+    assert!(hits > 5, "{hits} of 240 hit something");
+}
+
+fn rig_model() -> super::rig::Model {
+    super::rig::Model { versions: BTreeMap::new(), durable: 0 }
+}
+
+#[test]
+fn unreadable_files_are_not_taken_for_empty_ones() {
+    for times in [1, 2, 3, 20, 1000] {
+        let (mut rig, all) = three();
+        let truth: BTreeMap<_, _> =
+            rig.models.iter().map(|(replica, model)| (*replica, model.last().1.clone())).collect();
+        rig.disk.crash();
+        rig.disk.fail_reads_times("journal-0/00000000.j", times);
+        rig.begin_again();
+        let recovered = rig.recover();
+        check_against(&recovered, &truth, &format!("{times} reads fail"));
+        if times == 1000 {
+            assert!(recovered.report.may_miss_replicas, "nothing of {all:?} can be known");
+        }
+    }
+}
+
+#[test]
+fn whatever_stands_in_the_files_replay_ends() {
+    for seed in 0..120 {
+        let mut dice = Dice::new(seed);
+        let mut rig = Rig::new(seed, config());
+        rig.work(&mut dice, 30);
+        rig.disk.crash();
+        for (path, len) in rig.disk.paths() {
+            for _ in 0..dice.below(6) {
+                if let Some(len) = len.filter(|len| *len > 0) {
+                    rig.disk.corrupt(&path, dice.below(len), 1 + dice.below(9000));
+                }
+            }
+        }
+        rig.begin_again();
+        let recovered = rig.recover();
+        for found in recovered.replicas.values() {
+            assert!(end_of(&found.state, &found.tail) >= Offset(0));
+        }
+    }
+}
+
+/// A process that is killed leaves frames that are whole but in no way durable; replay counts them, so they must become
+/// so before anyone hears of them.
+#[test]
+fn what_a_killed_process_left_is_made_durable_before_it_counts() {
+    let mut counted = 0;
+    for seed in 0..60 {
+        let mut rig = Rig::new(seed, config());
+        let replica = rig.create();
+        rig.settle();
+        rig.append_batch(replica, 500, 1);
+        rig.append(replica, Record::State { term: Term(8), vote: None });
+        rig.flush();
+        rig.disk.kill();
+        let recovered = rig.restart();
+        counted += recovered.replicas[&replica].tail.len();
+        rig.disk.crash_hard();
+        let again = rig.restart();
+        assert_eq!(again.replicas, recovered.replicas);
+    }
+    assert!(counted > 5, "{counted} of 60 frames were whole");
+}
