@@ -193,6 +193,7 @@ impl World {
 
     /// The process begins anew with this mark; the journal still has every batch beyond it.
     pub fn restart(&mut self, mark: Option<Mark>) {
+        self.disk.kill();
         let begin = mark.as_ref().map_or(Offset(0), |mark| mark.offset);
         let tail = self.batches.values().filter(|batch| batch.next > begin).cloned().collect();
         self.log = Log::recover(ID, self.log.start(), mark.clone(), tail);

@@ -16,15 +16,11 @@ fn a_read_takes_what_fits_and_begins_where_asked() {
     let mut world = settled(1, 40, 1000);
     let one = world.batches[&0].bytes.len();
     let parts = world.read(Offset(7), Offset(40), 3 * one + 1, true).expect("no damage");
-    let bases: Vec<i64> = parts.iter().flat_map(|part| bases(part)).collect();
+    let bases: Vec<i64> = parts.iter().flat_map(|part| bases_of(part)).collect();
     assert_eq!(bases, [7, 8, 9]);
     let parts = world.read(Offset(7), Offset(9), 1 << 20, true).expect("no damage");
     assert_eq!(parts.iter().flat_map(|part| bases_of(part)).collect::<Vec<i64>>(), [7, 8], "never beyond the bound");
     assert!(world.read(Offset(7), Offset(7), 1 << 20, true).expect("no damage").is_empty());
-}
-
-fn bases(part: &Bytes) -> Vec<i64> {
-    bases_of(part)
 }
 
 fn bases_of(part: &[u8]) -> Vec<i64> {
