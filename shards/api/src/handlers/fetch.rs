@@ -13,9 +13,11 @@ use heddle_model::{NodeId, Offset, PartitionId, Term};
 use heddle_partition::{Answer as Of, Read, Records, Refusal, Visibility};
 use heddle_protocol::messages::FetchRequest;
 use heddle_protocol::messages::fetch_request::FetchTopic as RequestTopic;
-use heddle_protocol::{
-    Endpoint, ErrorCode, FetchPartition, FetchResponse, FetchTopic, StrBytes, encode_fetch, text, topic_id_of,
-};
+use heddle_protocol::{ErrorCode, FetchResponse, StrBytes, encode_fetch, text, topic_id_of};
+
+mod answer;
+#[cfg(test)]
+mod tests;
 
 use crate::ask::{Answer, Ask, Target};
 use crate::context::{Context, Flight, Reply, Started};
@@ -45,6 +47,7 @@ pub(crate) fn start(request: FetchRequest, cx: &mut Context<'_>) -> Started {
         missing: 0,
         next: 0,
         out_of_time: request.max_wait_ms <= 0,
+        watched: false,
         seen: 0,
     };
     if !fetch.out_of_time {
@@ -122,7 +125,8 @@ struct Fetch {
     /// The first of `wanted` that has not been asked in this stage.
     next: usize,
     out_of_time: bool,
-    /// How much there was when watching began. Bytes.
+    watched: bool,
+    /// How much there was when watching last began. Bytes.
     seen: usize,
 }
 
@@ -284,16 +288,17 @@ impl Fetch {
             }
         }
         let enough = self.total() >= self.min_bytes || self.wanted.iter().any(Part::is_news);
-        // Woken, and yet no more to give: the limits of single partitions are in the way.
-        let is_all = self.stage == Stage::ReadingAgain && self.total() <= self.seen;
-        let done = enough || is_all || self.out_of_time || self.wanted.is_empty() || self.stage == Stage::ReadingOne;
+        // Woken, and yet no more to give: limits are in the way, or there is nothing left in that range.
+        let is_all = self.watched && self.total() <= self.seen;
+        let is_one = self.stage == Stage::ReadingOne && self.total() > 0;
+        let done = enough || is_all || is_one || self.out_of_time || self.wanted.is_empty();
         if done { Some(self.answer(cx)) } else { self.watch(cx) }
     }
 
     /// Give the data back and wait for more of it.
     fn watch(&mut self, cx: &mut Context<'_>) -> Option<Reply> {
         let share = (self.min_bytes - self.total()).div_ceil(self.wanted.len()).max(1);
-        self.seen = self.total();
+        (self.watched, self.seen) = (true, self.total());
         self.stage = Stage::Watching;
         self.begin_round(cx);
         for index in 0..self.wanted.len() {
@@ -370,88 +375,10 @@ impl Fetch {
     fn total(&self) -> usize {
         self.wanted.iter().map(Part::bytes).sum()
     }
-
-    fn answer(&mut self, cx: &mut Context<'_>) -> Reply {
-        let mut topics: Vec<FetchTopic> = Vec::new();
-        let mut current: Option<TopicKey> = None;
-        let mut leaders = Vec::new();
-        for part in std::mem::take(&mut self.wanted) {
-            let Part { wanted, outcome, .. } = part;
-            let (partition, leader) = self.partition(&wanted, outcome, cx);
-            if !self.is_listed(&wanted, &partition, cx) {
-                continue;
-            }
-            leaders.extend(leader);
-            if current.as_ref() != Some(&wanted.topic) {
-                topics.push(topic(&wanted.topic));
-                current = Some(wanted.topic);
-            }
-            if let Some(topic) = topics.last_mut() {
-                topic.partitions.push(partition);
-            }
-        }
-        let endpoints = endpoints(leaders, cx);
-        let session_id = self.mode.session_id();
-        let response = FetchResponse { session_id, topics, endpoints, ..FetchResponse::default() };
-        Reply::Send(encode_fetch(cx.version(), cx.caller.head.correlation_id, &response))
-    }
-
-    fn partition(&self, wanted: &Wanted, outcome: Outcome, cx: &Context<'_>) -> (FetchPartition, Option<NodeId>) {
-        let empty = FetchPartition::empty(wanted.partition);
-        let with = |told: Told| FetchPartition {
-            high_watermark: told.high_watermark,
-            last_stable: told.last_stable,
-            log_start: told.log_start,
-            aborted: self.committed_only.then(Vec::new),
-            ..empty.clone()
-        };
-        match outcome {
-            Outcome::Read(records) => {
-                let partition = with(told(&records));
-                let aborted = records.aborted.iter().map(|(producer, first)| (producer.0, first.0));
-                let aborted = self.committed_only.then(|| aborted.collect());
-                let diverging = records.diverging.map(|(term, end)| (term.0, end.0));
-                (FetchPartition { aborted, diverging, records: records.parts, ..partition }, None)
-            }
-            Outcome::Seen { told, .. } => (with(told), None),
-            Outcome::Unread => (with(UNTOLD), None),
-            Outcome::Failed { error, leader, told } => {
-                // Versions 4 and 5 do not know KAFKA_STORAGE_ERROR; looking for another leader is the right reaction.
-                let unknown = error == ErrorCode::KafkaStorageError && cx.version() <= 5;
-                let error = if unknown { ErrorCode::NotLeaderOrFollower } else { error };
-                let current_leader = leader.filter(|_| cx.version() >= 16).map(|(node, term)| (node.0, term.0));
-                let aborted = None;
-                let partition = FetchPartition { error, current_leader, aborted, ..with(told) };
-                (partition, leader.map(|(node, _)| node))
-            }
-        }
-    }
-
-    /// Whether the answer mentions the partition: in an incremental answer, only if there is something new.
-    fn is_listed(&self, wanted: &Wanted, partition: &FetchPartition, cx: &mut Context<'_>) -> bool {
-        if self.mode == Mode::Full {
-            return true;
-        }
-        let told = Told {
-            high_watermark: partition.high_watermark,
-            last_stable: partition.last_stable,
-            log_start: partition.log_start,
-        };
-        let has_data = partition.record_bytes() > 0;
-        let has_news = has_data || partition.error.is_error() || partition.diverging.is_some();
-        cx.shared.sessions.tell(self.mode, &wanted.topic, wanted.partition, told, has_news, has_data)
-    }
 }
 
 fn epoch(wire: i32) -> Option<Term> {
     (wire >= 0).then_some(Term(wire))
-}
-
-fn topic(key: &TopicKey) -> FetchTopic {
-    match key {
-        TopicKey::Name(name) => FetchTopic { name: name.clone(), ..FetchTopic::default() },
-        TopicKey::Id(id) => FetchTopic { id: *id, ..FetchTopic::default() },
-    }
 }
 
 fn outcome(answer: Answer, part: &Part, cx: &Context<'_>) -> Outcome {
@@ -484,19 +411,3 @@ fn outcome(answer: Answer, part: &Part, cx: &Context<'_>) -> Outcome {
         Answer::Partition(_) | Answer::Controller(_) | Answer::Group(_) => failed(ErrorCode::UnknownServerError),
     }
 }
-
-fn endpoints(mut leaders: Vec<NodeId>, cx: &Context<'_>) -> Vec<Endpoint> {
-    leaders.sort_unstable();
-    leaders.dedup();
-    let known = leaders.iter().filter_map(|node| cx.view.image.broker(*node));
-    let endpoint = known.map(|broker| Endpoint {
-        node: broker.id.0,
-        host: text(&broker.host),
-        port: i32::from(broker.port),
-        rack: broker.rack.as_deref().map(text),
-    });
-    endpoint.collect()
-}
-
-#[cfg(test)]
-mod tests;

@@ -279,6 +279,21 @@ fn a_batch_larger_than_its_limit_is_read_though_the_first_partition_is_empty() {
 }
 
 #[test]
+fn a_range_emptied_by_compaction_is_waited_on_not_spun_on() {
+    let mut client = Client::new(13);
+    client.send(&client.request(&[(0, 5)]));
+    for _ in 0..2 {
+        let (ticket, ..) = client.next_read();
+        client.answer(ticket, read(0, 9));
+    }
+    let (watch, ..) = client.next_watch();
+    client.answer(watch, Of::Ready);
+    let (ticket, ..) = client.next_read();
+    client.answer(ticket, read(33, 12));
+    assert_eq!(brief(&client.partitions()), [(0, 0, 12, 33)]);
+}
+
+#[test]
 fn the_whole_limit_is_kept_in_rounds() {
     let mut client = Client::new(13);
     client.world.create_topic("many", 4);
