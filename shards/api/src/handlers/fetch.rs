@@ -15,14 +15,14 @@ use heddle_protocol::messages::FetchRequest;
 use heddle_protocol::messages::fetch_request::FetchTopic as RequestTopic;
 use heddle_protocol::{ErrorCode, FetchResponse, StrBytes, encode_fetch, text, topic_id_of};
 
-mod answer;
-#[cfg(test)]
-mod tests;
-
 use crate::ask::{Answer, Ask, Target};
 use crate::context::{Context, Flight, Reply, Started};
 use crate::errors;
 use crate::fetch_sessions::{Mode, SessionRequest, Told, TopicKey, Wanted};
+
+mod answer;
+#[cfg(test)]
+mod tests;
 
 /// A round of reads asks for at least this much of each partition, if the request allows it. Bytes.
 const READ_BYTES_MIN: usize = 4096;
