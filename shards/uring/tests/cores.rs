@@ -2,12 +2,17 @@
 
 mod support;
 
+use std::io::Write;
+use std::net::TcpStream;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use heddle_border::{DiskOp, Effect, Event, FileId, ListenerId, OpenMode, Token};
 use heddle_model::ShardId;
 use heddle_uring::{CoreConfig, Options, start};
+use nix::sys::resource::{Resource, setrlimit};
 use support::{Mail, ONE, Puppet, Stage};
 
 const TWO: ShardId = ShardId(1);
@@ -142,6 +147,60 @@ fn halt_ends_a_busy_core() {
     clients.clear();
     stage.act(TWO, vec![Effect::Halt]);
     stage.join();
+}
+
+/// Run the ignored test `name` of this file in a process of its own.
+fn in_a_process(name: &str) -> Output {
+    let this = std::env::current_exe().unwrap();
+    Command::new(this).args(["--exact", name, "--ignored", "--nocapture"]).output().unwrap()
+}
+
+#[test]
+fn a_core_that_panics_takes_the_process_along() {
+    let output = in_a_process("panics");
+    assert_eq!(output.status.signal(), Some(6), "SIGABRT: {output:?}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("core 1 panicked"), "{said}");
+}
+
+#[test]
+#[ignore = "run by a_core_that_panics_takes_the_process_along"]
+fn panics() {
+    let stage = Stage::new("panics", 2);
+    // The puppet has no use for such mail and panics.
+    stage.running().mail(TWO, Mail::SawLetter { from: ONE, number: 1 });
+    std::thread::sleep(Duration::from_secs(5));
+}
+
+#[test]
+fn a_process_short_of_descriptors_goes_on_when_some_are_free() {
+    let output = in_a_process("short_of_descriptors");
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
+#[ignore = "run by a_process_short_of_descriptors_goes_on_when_some_are_free"]
+fn short_of_descriptors() {
+    let stage = Stage::new("descriptors", 1);
+    let addr = stage.listen(ONE);
+    let (first, ..) = stage.connect(addr);
+    let open = std::fs::read_dir("/proc/self/fd").unwrap().count() as u64;
+    setrlimit(Resource::RLIMIT_NOFILE, open + 10, open + 10).unwrap();
+    let mut clients = Vec::new();
+    while let Ok(client) = TcpStream::connect(addr) {
+        clients.push(client);
+    }
+    assert!(clients.len() >= 5, "{}", clients.len());
+    let turns = stage.stats()[0].turns;
+    std::thread::sleep(Duration::from_millis(300));
+    let busy = stage.stats()[0];
+    assert!(busy.turns - turns < 20, "it does not try in a loop");
+    drop((first, clients));
+    std::thread::sleep(Duration::from_millis(300));
+    let (mut stream, _, conn) = stage.connect(addr);
+    stream.write_all(b"again").unwrap();
+    assert_eq!(stage.received(conn, 5), b"again");
+    stage.end();
 }
 
 #[test]
