@@ -71,8 +71,10 @@ pub(crate) struct Core<M: Machine> {
     listeners: Listeners,
     disk: Disk,
     spin: Spin,
-    /// Read by the executor while it has the core's thread.
-    bridge: BufferedFile,
+    /// Rung by the ring and by cold tasks while the loop is suspended in the executor.
+    bridge: Rc<EventFd>,
+    /// The same, as the executor reads it.
+    awaited: BufferedFile,
     events: VecDeque<Event>,
     mail: VecDeque<(ShardId, M::Mail)>,
     out: Out<M::Mail>,
@@ -109,9 +111,10 @@ impl<M: Machine> Core<M> {
             ring: parts.ring,
             net: Net::new(me, parts.pool, shared.occupancy.clone()),
             listeners: Listeners::new(shared.occupancy.clone()),
-            disk: Disk::new(parts.data_dir, bridge, shared.trace.clone()),
+            disk: Disk::new(parts.data_dir, bridge.clone(), shared.trace.clone()),
             spin: parts.spin,
-            bridge: awaited,
+            bridge,
+            awaited,
             events: VecDeque::new(),
             mail: VecDeque::new(),
             out: Out::new(),
@@ -386,9 +389,7 @@ impl<M: Machine> Core<M> {
         self.ring.poll();
         if !self.ring.has_completions() && self.mailbox.fall_asleep() {
             self.counters.parks.add(1);
-            if let Err(e) = self.bridge.read_at(0, 8).await {
-                panic!("the core's eventfd cannot be read: {e}");
-            }
+            self.read_bridge().await;
             self.mailbox.awake();
             self.yielded = self.shared.clock.mono();
             self.ring.poll();
@@ -401,8 +402,23 @@ impl<M: Machine> Core<M> {
 
     async fn yield_if_due(&mut self) {
         if self.disk.cold_under_way() && self.now.since_us(self.yielded) > YIELD_US {
-            glommio::executor().yield_task_queue_now().await;
+            // Not a mere yield: the executor would come straight back here without a look at its blocking threads.
+            // A read that is ready is answered after that look.
+            self.ring_bridge();
+            self.read_bridge().await;
             self.yielded = self.shared.clock.mono();
+        }
+    }
+
+    fn ring_bridge(&self) {
+        // Refused only at 2^64-1 rings that nobody took; then it is ringing already.
+        let _ = self.bridge.write(1);
+    }
+
+    /// Suspend the loop until somebody rings the bridge.
+    async fn read_bridge(&self) {
+        if let Err(e) = self.awaited.read_at(0, 8).await {
+            panic!("the core's eventfd cannot be read: {e}");
         }
     }
 

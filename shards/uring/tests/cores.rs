@@ -78,6 +78,19 @@ fn a_turn_comes_at_its_time() {
     stage.end();
 }
 
+/// Neither starves the other.
+#[test]
+fn cold_work_goes_on_beside_a_busy_loop() {
+    let stage = Stage::new("busy", 1);
+    let start = Instant::now();
+    stage.running().mail(ONE, Mail::Toil(1_000_000));
+    let (file, _) = stage.open(1, "b", OpenMode::Create).unwrap();
+    stage.disk(DiskOp::Prewrite { file, from: 0, len: 4 << 20 }).unwrap();
+    assert!(start.elapsed() < Duration::from_millis(900), "{:?}", start.elapsed());
+    assert!(stage.stats()[0].turns > 1_000, "{:?}", stage.stats());
+    stage.end();
+}
+
 #[test]
 fn an_idle_core_sleeps() {
     let stage = Stage::with("idle", 1, |options| {

@@ -20,6 +20,9 @@ use heddle_uring::{CoreConfig, Options, Running, Stats, start};
 
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
+/// What a toiling puppet leaves itself.
+const TOIL: Token = Token { owner: u32::MAX, seq: 0 };
+
 pub enum Mail {
     /// Do this.
     Do(Vec<Effect>),
@@ -32,6 +35,8 @@ pub enum Mail {
     Letter(u32),
     /// Take a turn at this distance from now, and tell. Microseconds.
     Wake(u64),
+    /// Be busy, without sleeping, for this long. Microseconds.
+    Toil(u64),
     Saw(Event),
     SawLetter {
         from: ShardId,
@@ -47,6 +52,7 @@ pub enum Mail {
 #[derive(Default)]
 pub struct Puppet {
     alarm: Option<Mono>,
+    toil_until: Option<Mono>,
 }
 
 impl Machine for Puppet {
@@ -54,15 +60,22 @@ impl Machine for Puppet {
 
     fn turn(&mut self, turn: Turn<'_, Mail>, out: &mut Out<Mail>) {
         let outside = ShardId::OUTSIDE;
-        out.mail.extend(turn.events.drain(..).map(|event| (outside, Mail::Saw(event))));
+        let toil = |event: &Event| matches!(event, Event::Worked { token: TOIL, .. });
+        let seen = turn.events.drain(..).filter(|event| !toil(event));
+        out.mail.extend(seen.map(|event| (outside, Mail::Saw(event))));
         for (from, mail) in turn.mail.drain(..) {
             match mail {
                 Mail::Do(effects) => out.effects.extend(effects),
                 Mail::Write { to, letters } => out.mail.extend((0..letters).map(|n| (to, Mail::Letter(n)))),
                 Mail::Letter(number) => out.mail.push((outside, Mail::SawLetter { from, number })),
                 Mail::Wake(us) => self.alarm = Some(turn.now.mono.plus_us(us)),
+                Mail::Toil(us) => self.toil_until = Some(turn.now.mono.plus_us(us)),
                 Mail::Saw(_) | Mail::SawLetter { .. } | Mail::Woke { .. } => unreachable!("for the outside"),
             }
+        }
+        if self.toil_until.is_some_and(|end| turn.now.mono < end) {
+            // A turn at once, and no sleep between.
+            turn.events.push_back(Event::Worked { token: TOIL, result: None });
         }
         match self.alarm {
             Some(planned) if planned <= turn.now.mono => {
