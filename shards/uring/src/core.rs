@@ -1,7 +1,9 @@
 //! The loop of one core: reap, turn, submit, wait.
 //!
-//! While nothing cold is under way the core sleeps in its own ring. While something is, it sleeps in the executor, which
-//! runs the cold tasks, and the ring wakes it through an eventfd (`wait_in_executor`).
+//! How it waits is in `core/wait.rs`, how it ends in `core/halt.rs`.
+
+mod halt;
+mod wait;
 
 use std::collections::VecDeque;
 use std::io;
@@ -9,12 +11,10 @@ use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use glommio::io::BufferedFile;
 use heddle_border::{Effect, Event, Machine, Out, Turn};
 use heddle_model::{Mono, ShardId};
-use io_uring::types::Timespec;
 use io_uring::{opcode, squeue, types};
 use nix::sys::eventfd::EventFd;
 
@@ -33,12 +33,6 @@ use crate::work::Workers;
 
 /// A turn above this is counted as long. Microseconds.
 const LONG_TURN_US: u64 = 1_000;
-/// A busy core lets the executor run at least this often while cold work is under way. Microseconds.
-const YIELD_US: u64 = 100;
-/// How long a halting core lets sends leave. Microseconds.
-const HALT_FLUSH_US: u64 = 250_000;
-/// How long a halting core waits for the kernel to give its memory back. Microseconds.
-const HALT_US: u64 = 5_000_000;
 
 /// What all cores of a process share.
 pub(crate) struct Shared<M> {
@@ -329,115 +323,6 @@ impl<M: Machine> Core<M> {
         }
     }
 
-    /// Sleep until something happens or is due.
-    async fn wait(&mut self) {
-        if self.disk.cold_under_way() {
-            return self.wait_in_executor().await;
-        }
-        if self.spin.is_worthwhile() {
-            self.ring.poll();
-            if self.spin() {
-                return;
-            }
-        }
-        if !self.mailbox.fall_asleep() {
-            self.ring.poll();
-            return;
-        }
-        self.counters.parks.add(1);
-        let before = self.shared.clock.mono();
-        let timeout = self.deadline().map(|at| Duration::from_micros(at.since_us(before)));
-        self.ring.wait(timeout);
-        self.mailbox.awake();
-        self.spin.on_slept(self.shared.clock.mono().since_us(before));
-        self.note_enters();
-    }
-
-    /// True: something came, or is due.
-    fn spin(&mut self) -> bool {
-        let start = self.shared.clock.mono();
-        let deadline = self.deadline();
-        loop {
-            for _ in 0..16 {
-                if self.ring.has_work() {
-                    self.ring.poll();
-                }
-                if self.ring.has_completions() || self.mailbox.is_full() {
-                    self.counters.spins_won.add(1);
-                    self.spin.on_won();
-                    return true;
-                }
-                std::hint::spin_loop();
-            }
-            let now = self.shared.clock.mono();
-            if deadline.is_some_and(|at| at <= now) {
-                return true;
-            }
-            if now.since_us(start) >= self.spin.us() {
-                self.spin.on_lost();
-                return false;
-            }
-        }
-    }
-
-    /// Sleep in the executor, which runs cold tasks. They, and the ring, wake us through the bridge.
-    async fn wait_in_executor(&mut self) {
-        self.ring.enable_eventfd();
-        if let Some(at) = self.deadline().filter(|at| self.timeout.is_none_or(|armed| *at < armed)) {
-            self.arm_timeout(at);
-        }
-        self.ring.poll();
-        if !self.ring.has_completions() && self.mailbox.fall_asleep() {
-            self.counters.parks.add(1);
-            self.read_bridge().await;
-            self.mailbox.awake();
-            self.yielded = self.shared.clock.mono();
-            self.ring.poll();
-        } else {
-            self.yield_if_due().await;
-        }
-        self.ring.disable_eventfd();
-        self.note_enters();
-    }
-
-    async fn yield_if_due(&mut self) {
-        if self.disk.cold_under_way() && self.now.since_us(self.yielded) > YIELD_US {
-            // Not a mere yield: the executor would come straight back here without a look at its blocking threads.
-            // A read that is ready is answered after that look.
-            self.ring_bridge();
-            self.read_bridge().await;
-            self.yielded = self.shared.clock.mono();
-        }
-    }
-
-    fn ring_bridge(&self) {
-        // Refused only at 2^64-1 rings that nobody took; then it is ringing already.
-        let _ = self.bridge.write(1);
-    }
-
-    /// Suspend the loop until somebody rings the bridge.
-    async fn read_bridge(&self) {
-        if let Err(e) = self.awaited.read_at(0, 8).await {
-            panic!("the core's eventfd cannot be read: {e}");
-        }
-    }
-
-    /// A timeout in the ring. One that fires early or twice costs an empty round of the loop, no more.
-    fn arm_timeout(&mut self, at: Mono) {
-        let span = Duration::from_micros(at.since_us(self.shared.clock.mono()));
-        let span = Timespec::new().sec(span.as_secs()).nsec(span.subsec_nanos());
-        let entry = opcode::Timeout::new(&span).build().user_data(Kind::Timeout.data(0));
-        // SAFETY: the kernel copies `span` when the entry is submitted, which `poll` does before it goes.
-        unsafe { self.ring.push(entry) };
-        self.ring.poll();
-        self.timeout = Some(at);
-    }
-
-    /// When the loop must go round though nothing happens.
-    fn deadline(&self) -> Option<Mono> {
-        [self.wake_at, self.net.deadline(), self.listeners.deadline()].into_iter().flatten().min()
-    }
-
     fn listen_to_bell(&mut self) {
         let fd = types::Fd(self.mailbox.bell().as_raw_fd());
         let entry = opcode::Read::new(fd, self.bell_word.as_mut_ptr(), 8).build().user_data(Kind::Bell.data(0));
@@ -448,41 +333,6 @@ impl<M: Machine> Core<M> {
 
     fn note_enters(&mut self) {
         self.counters.enters.add(std::mem::take(&mut self.ring.enters));
-    }
-
-    /// After `Halt`: let sends leave for a moment, end everything, wait until the kernel holds none of our memory.
-    async fn wind_up(mut self) {
-        let start = self.shared.clock.mono();
-        self.shared.occupancy.retire(self.me);
-        self.mailbox.close();
-        self.listeners.close_all(&mut self.ring);
-        while !self.net.is_flushed() && self.now < start.plus_us(HALT_FLUSH_US) {
-            self.wind().await;
-        }
-        let (net, mut step) = self.net_step();
-        net.end_all(&mut step);
-        if self.bell_armed {
-            self.ring.cancel(Kind::Bell.data(0));
-        }
-        while !self.is_idle() {
-            if self.now > start.plus_us(HALT_US) {
-                eprintln!("heddle: core {} halts with operations under way; their memory is left behind", self.me);
-                std::mem::forget(self);
-                return;
-            }
-            self.wind().await;
-        }
-    }
-
-    async fn wind(&mut self) {
-        self.wake_at = Some(self.shared.clock.mono().plus_ms(10));
-        self.wait().await;
-        self.collect();
-        self.events.clear();
-    }
-
-    fn is_idle(&self) -> bool {
-        self.net.is_idle() && self.listeners.is_idle() && self.disk.is_idle() && !self.bell_armed
     }
 
     fn net_step(&mut self) -> (&mut Net, net::Step<'_>) {

@@ -26,7 +26,7 @@ use crate::stats::Counters;
 
 /// A connection's id is its slot and, above these bits, a number that is never used twice.
 const SLOT_BITS: u32 = 24;
-/// How long a closed connection may take to let its last sends out. Milliseconds.
+/// How long a closed connection may stand still while its last sends leave. Milliseconds.
 const FLUSH_MS: u64 = 10_000;
 /// How long we listen to a peer after our last byte. Milliseconds.
 const DRAIN_MS: u64 = 1_000;
@@ -54,6 +54,8 @@ struct Conn {
     receiving: Receiving,
     paused: bool,
     outbox: Outbox,
+    /// When the peer last took something.
+    moved: Mono,
 }
 
 pub(crate) struct Net {
@@ -95,6 +97,7 @@ impl Net {
             receiving: Receiving::Idle,
             paused: false,
             outbox: Outbox::new(),
+            moved: step.now,
         });
         step.counters.accepted.add(1);
         step.events.push_back(Event::Opened { conn: id, listener, peer });
@@ -133,6 +136,7 @@ impl Net {
         let Some(slot) = self.find(conn) else { return };
         if self.conns[slot].phase == Phase::Open {
             self.conns[slot].phase = Phase::Flushing;
+            self.conns[slot].moved = step.now;
             self.deadlines.push(Reverse((step.now.plus_ms(FLUSH_MS), conn)));
             self.flush(slot, step);
         }
@@ -177,6 +181,7 @@ impl Net {
         let id = conn.id;
         if done.result > 0 {
             step.counters.sent_bytes.add(done.result as u64);
+            conn.moved = step.now;
             conn.outbox.on_sent(done.result as usize, |token| step.events.push_back(Event::Sent { conn: id, token }));
         } else {
             conn.outbox.on_failed();
@@ -195,7 +200,11 @@ impl Net {
     pub(crate) fn on_time(&mut self, step: &mut Step<'_>) {
         while self.deadline().is_some_and(|at| at <= step.now) {
             let Some(Reverse((_, conn))) = self.deadlines.pop() else { break };
-            if let Some(slot) = self.find(conn) {
+            let Some(slot) = self.find(conn) else { continue };
+            let moved = self.conns[slot].moved.plus_ms(FLUSH_MS);
+            if self.conns[slot].phase == Phase::Flushing && moved > step.now {
+                self.deadlines.push(Reverse((moved, conn)));
+            } else {
                 self.end(slot, step);
             }
         }
