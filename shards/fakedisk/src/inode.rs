@@ -105,6 +105,20 @@ impl Inode {
         }
     }
 
+    /// A write of which exactly the first `len` bytes are there for certain, as far as the file reaches.
+    pub fn write_head(&mut self, at: u64, bytes: &[u8], len: usize) {
+        let first = at / BLOCK_BYTES as u64;
+        self.completions += 1;
+        for (index, chunk) in bytes[..len.min(bytes.len())].chunks(BLOCK_BYTES).enumerate() {
+            let number = first + index as u64;
+            if (number + 1) * BLOCK_BYTES as u64 <= self.kept_len {
+                let mut block = self.kept.get(&number).map_or([0; BLOCK_BYTES], |block| **block);
+                block[..chunk.len()].copy_from_slice(chunk);
+                self.put(number, Some(Arc::new(block)), true);
+            }
+        }
+    }
+
     /// Zeros over `from..from + len`.
     pub fn zero(&mut self, from: u64, len: u64, durable: bool) {
         self.completions += 1;

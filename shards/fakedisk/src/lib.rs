@@ -291,6 +291,18 @@ impl FakeDisk {
         self.crash_with(Mercy::Nothing, Mercy::Nothing);
     }
 
+    /// The power fails; of each write under way exactly the first `sectors` sectors stay, all else is as in `crash_hard`.
+    /// For tearing one write at every place.
+    pub fn crash_torn(&mut self, sectors: usize) {
+        for pending in &mut self.pending {
+            let DiskOp::Write { file, at, buf, .. } = &pending.op else { continue };
+            let inode = self.inodes.get_mut(&self.open[file].inode).expect("open files have an inode");
+            inode.write_head(*at, buf, sectors * SECTOR_BYTES);
+        }
+        self.pending.clear();
+        self.crash_hard();
+    }
+
     fn crash_with(&mut self, bytes: Mercy, names: Mercy) {
         self.land_pending(false);
         self.names.crash(names, &mut self.dice);

@@ -137,6 +137,19 @@ fn a_write_under_way_is_torn_by_kill_and_crash() {
 }
 
 #[test]
+fn a_write_can_be_torn_at_a_chosen_sector() {
+    let mut before = with_file();
+    run(&mut before, write(0, 1, true)).unwrap();
+    before.submit(token(1), write(0, 9, true));
+    for torn in 0..=8 {
+        let mut disk = before.clone();
+        disk.crash_torn(torn);
+        let expected: Vec<u8> = (0..8).map(|sector| if sector < torn { 9 } else { 1 }).collect();
+        assert_eq!(sectors(&disk, "a/f"), expected);
+    }
+}
+
+#[test]
 fn a_full_disk_refuses_growth_only_and_space_comes_back() {
     let mut disk = with_file();
     run(&mut disk, write(0, 1, true)).unwrap();

@@ -259,6 +259,7 @@ impl Replay {
     /// Follow `previous` from the newest file that counts to the oldest that is needed.
     fn begin_walk(&mut self, newest: u64) {
         self.newest = newest;
+        self.bound_newest(newest);
         let oldest = self.uses[&newest].oldest;
         let mut chain = VecDeque::from([newest]);
         let mut at = newest;
@@ -274,6 +275,19 @@ impl Replay {
         }
         self.chain = chain.iter().copied().collect();
         self.phase = Phase::Walk { chain, started: false };
+    }
+
+    /// Later files that do not count still tell where the newest one ended: all up to their fence was durable when they
+    /// were opened. What their frames of the same run know beyond that stands in themselves.
+    fn bound_newest(&mut self, newest: u64) {
+        let run = self.uses[&newest].of.run;
+        let after = self.uses.range(newest + 1..).map(|(_, found)| found).filter(|found| found.previous == newest);
+        let (same, later): (Vec<&Use>, Vec<&Use>) = after.partition(|found| found.of.run == run);
+        let known = self.known.entry(run).or_default();
+        match same.iter().map(|found| found.fence).min() {
+            Some(fence) => *known = fence,
+            None => *known = later.iter().map(|found| found.fence).fold(*known, u64::max),
+        }
     }
 
     fn lose_file(&mut self, last: u64) {
