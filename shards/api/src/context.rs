@@ -20,7 +20,6 @@ use crate::producer_ids::ProducerIds;
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     /// Whose address group members are listed with.
-    #[allow(dead_code, reason = "the group handlers read it")]
     pub peer: SocketAddr,
     pub head: Head,
     /// Shares memory with the request's frame.

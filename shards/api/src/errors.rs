@@ -58,7 +58,6 @@ pub(crate) fn of_controller(refusal: heddle_controller::Refusal) -> ErrorCode {
 }
 
 /// What a refused group ask is on the wire.
-#[allow(dead_code, reason = "the group handlers use it")]
 pub(crate) fn of_group(refusal: &heddle_group::Refusal) -> ErrorCode {
     use heddle_group::Refusal;
     match refusal {

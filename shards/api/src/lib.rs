@@ -14,6 +14,7 @@ mod controlled;
 mod dispatch;
 mod errors;
 mod fetch_sessions;
+mod grouped;
 mod handlers;
 mod histogram;
 mod inbox;

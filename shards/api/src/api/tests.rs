@@ -50,7 +50,9 @@ fn the_first_request_of_a_real_client() {
     assert_eq!(range(1).map(|api| (api.min_version, api.max_version)), Some((4, 18)));
     assert_eq!(range(22).map(|api| api.max_version), Some(5));
     assert!(range(71).is_none() && range(72).is_none(), "no telemetry");
-    assert!(response.supported_features.is_empty());
+    let finalized: Vec<(&str, i16)> =
+        response.finalized_features.iter().map(|f| (f.name.as_str(), f.max_version_level)).collect();
+    assert_eq!(finalized, [("group.version", 1)], "KIP-848 is on, transactions are not there");
 }
 
 #[test]

@@ -1,0 +1,86 @@
+//! OffsetCommit (8), versions 2 to 9: what a group has read. Unknown partitions are refused here, the rest by the group.
+
+use std::collections::VecDeque;
+
+use heddle_group::{Answer as Group, Ask, CommitOffsets, MemberId, OffsetToCommit, Refusal, Text};
+use heddle_model::{Offset, PartitionIndex, Term};
+use heddle_protocol::ErrorCode;
+use heddle_protocol::messages::offset_commit_request::OffsetCommitRequestPartition;
+use heddle_protocol::messages::offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
+use heddle_protocol::messages::{OffsetCommitRequest, OffsetCommitResponse, TopicName};
+
+use crate::ask::Answer;
+use crate::context::{Context, Reply, Started};
+use crate::grouped::{ask_group, code, group_answer, instance};
+use crate::topics;
+
+/// Each partition of the request; `Ok`: the group is asked about it.
+type Asked = Vec<(TopicName, Vec<(i32, Result<(), ErrorCode>)>)>;
+
+pub(crate) fn start(request: OffsetCommitRequest, cx: &mut Context<'_>) -> Started {
+    let mut asked: Asked = Vec::with_capacity(request.topics.len());
+    let mut offsets = Vec::new();
+    for topic in request.topics {
+        let known = cx.view.image.topic(&topic.name);
+        let name = heddle_group::TopicName::new(&topic.name);
+        let mut partitions = Vec::with_capacity(topic.partitions.len());
+        for partition in topic.partitions {
+            let index = partition.partition_index;
+            let found =
+                known.ok_or(ErrorCode::UnknownTopicOrPartition).and_then(|known| topics::partition(known, index));
+            if found.is_ok() {
+                offsets.push(to_commit(&name, partition));
+            }
+            partitions.push((index, found.map(|_| ())));
+        }
+        asked.push((topic.name, partitions));
+    }
+    if !offsets.is_empty() {
+        let ask = Ask::CommitOffsets(CommitOffsets {
+            group: request.group_id.as_str().into(),
+            member: MemberId::new(&request.member_id),
+            instance: instance(&request.group_instance_id),
+            generation: request.generation_id_or_member_epoch,
+            knows_epochs: cx.version() >= 9,
+            producer: None,
+            offsets,
+        });
+        ask_group(cx, &request.group_id, ask);
+    }
+    cx.gather(asked, finish)
+}
+
+fn to_commit(topic: &heddle_group::TopicName, partition: OffsetCommitRequestPartition) -> OffsetToCommit {
+    let epoch = partition.committed_leader_epoch;
+    OffsetToCommit {
+        topic: topic.clone(),
+        partition: PartitionIndex(partition.partition_index),
+        offset: Offset(partition.committed_offset),
+        leader_epoch: (epoch >= 0).then_some(Term(epoch)),
+        metadata: Text::new(partition.committed_metadata.as_deref().unwrap_or_default()),
+    }
+}
+
+fn finish(asked: Asked, answers: Vec<Answer>, cx: &mut Context<'_>) -> Reply {
+    let mut outcomes: Result<VecDeque<Option<Refusal>>, Refusal> = if answers.is_empty() {
+        Ok(VecDeque::new())
+    } else {
+        group_answer(answers.into_iter().next()).map(|answer| match answer {
+            Group::Committed(partitions) => partitions.into_iter().map(|(_, _, refusal)| refusal).collect(),
+            other => unreachable!("a commit is answered for each partition, not by {other:?}"),
+        })
+    };
+    let mut outcome = || match &mut outcomes {
+        // The group answers in the order of the request.
+        Ok(outcomes) => code(outcomes.pop_front().flatten().as_ref()),
+        Err(refusal) => code(Some(refusal)),
+    };
+    let topics = asked.into_iter().map(|(name, partitions)| {
+        let partitions = partitions.into_iter().map(|(index, found)| {
+            let error = found.map_or_else(ErrorCode::code, |()| outcome());
+            OffsetCommitResponsePartition::default().with_partition_index(index).with_error_code(error)
+        });
+        OffsetCommitResponseTopic::default().with_name(name).with_partitions(partitions.collect())
+    });
+    cx.respond(&OffsetCommitResponse::default().with_topics(topics.collect()))
+}
