@@ -1,4 +1,5 @@
-//! The driver beside a bare ring doing the same, in one run: echo, and durable 4 KiB writes one at a time.
+//! The driver beside a bare ring doing the same, in one run: echo, and durable 4 KiB writes one at a time; and what
+//! mail from core to core and back takes, which a bare ring has no equal for.
 //!
 //! `versus [rounds] [directory]`. Server on CPU 0, client on CPU 1. CPU is that of the server's thread, per request.
 
@@ -42,6 +43,9 @@ enum Mail {
     Cpu(Duration),
     Latencies(Vec<u64>),
     Report,
+    /// Back and forth, this many times more.
+    Ball(u32),
+    Landed,
 }
 
 /// Echoes whatever comes; writes its file `writes` times.
@@ -51,9 +55,14 @@ struct Bench {
     started: Instant,
     latencies: Vec<u64>,
     begun: bool,
+    me: ShardId,
 }
 
 impl Bench {
+    fn new(me: ShardId, writes: usize) -> Bench {
+        Bench { sends: 0, writes, started: Instant::now(), latencies: Vec::new(), begun: false, me }
+    }
+
     fn write(&mut self, buf: Blocks, out: &mut Out<Mail>) {
         let seq = self.latencies.len() as u32;
         let at = (u64::from(seq) * 4096) % FILE_BYTES;
@@ -98,7 +107,7 @@ impl Machine for Bench {
     type Mail = Mail;
 
     fn turn(&mut self, turn: Turn<'_, Mail>, out: &mut Out<Mail>) {
-        if !self.begun {
+        if !self.begun && self.me.0 == 0 {
             self.begun = true;
             let op = DiskOp::Open { file: FILE, path: "versus-driver".to_owned(), mode: OpenMode::Create };
             out.effects.push(if self.writes > 0 {
@@ -110,8 +119,12 @@ impl Machine for Bench {
         for event in turn.events.drain(..) {
             self.on_event(event, out);
         }
-        for _ in turn.mail.drain(..) {
-            out.mail.push((ShardId::OUTSIDE, Mail::Cpu(thread_cpu())));
+        for (_, mail) in turn.mail.drain(..) {
+            out.mail.push(match mail {
+                Mail::Ball(0) => (ShardId::OUTSIDE, Mail::Landed),
+                Mail::Ball(left) => (ShardId(1 - self.me.0), Mail::Ball(left - 1)),
+                _ => (ShardId::OUTSIDE, Mail::Cpu(thread_cpu())),
+            });
         }
     }
 }
@@ -124,7 +137,7 @@ fn with_driver<T>(
 ) -> T {
     let (tell, told) = mpsc::channel();
     let core = CoreConfig { shard: ShardId(0), cpu: Some(0), spin_us, data_dir: dir.to_owned() };
-    let make = move |_| Bench { sends: 0, writes, started: Instant::now(), latencies: Vec::new(), begun: false };
+    let make = move |me| Bench::new(me, writes);
     let running = start(Options::new(vec![core]), make, move |_, mail| drop(tell.send(mail))).expect("it starts");
     let done = act(&|| running.mail(ShardId(0), Mail::Report), &told);
     if std::env::var_os("STATS").is_some() {
@@ -277,6 +290,25 @@ fn echo(dir: &Path, connections: usize, bytes: usize, time: Duration) -> [(f64, 
     [bare, driver]
 }
 
+/// Microseconds of a round trip between two cores.
+fn mail(dir: &Path, spin_us: u64) -> f64 {
+    const TRIPS: u32 = 20_000;
+    let (tell, told) = mpsc::channel();
+    let core = |n| CoreConfig { shard: ShardId(n), cpu: Some(n.into()), spin_us, data_dir: dir.to_owned() };
+    let outside = move |_, mail| drop(tell.send(mail));
+    let running = start(Options::new(vec![core(0), core(1)]), |me| Bench::new(me, 0), outside).expect("it starts");
+    let mut took = Duration::ZERO;
+    for trips in [1000, TRIPS] {
+        let start = Instant::now();
+        running.mail(ShardId(1), Mail::Ball(trips * 2));
+        while !matches!(told.recv(), Ok(Mail::Landed)) {}
+        took = start.elapsed();
+    }
+    running.stop();
+    running.join().expect("it ends");
+    took.as_nanos() as f64 / 1000.0 / f64::from(TRIPS)
+}
+
 fn quantiles(mut latencies: Vec<u64>) -> (f64, f64) {
     latencies.sort_unstable();
     let at = |q: f64| latencies[((latencies.len() - 1) as f64 * q) as usize] as f64 / 1000.0;
@@ -302,6 +334,7 @@ fn main() {
                 driver.1 / bare.1
             );
         }
+        println!("round {round}: mail there and back: {:.1} us, spinning {:.2} us", mail(&dir, 0), mail(&dir, 200));
         let bare = quantiles(bare_writes(&dir, 3000));
         let _ = std::fs::remove_file(dir.join("versus-driver"));
         let driver = with_driver(&dir, 3000, 0, |_, told| match told.recv() {
