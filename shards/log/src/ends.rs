@@ -30,7 +30,6 @@ impl Log {
     /// at least one byte: there is something in the segments, and how much would need a look at them.
     pub fn bytes_between(&self, from: Offset, upto: Offset) -> usize {
         let behind = usize::from(from < self.settled && from < upto);
-        let within = self.tail.after(from).take_while(|tailed| tailed.batch.next <= upto);
-        behind + within.map(|tailed| tailed.batch.bytes.len()).sum::<usize>()
+        behind + self.tail.bytes_between(from, upto)
     }
 }

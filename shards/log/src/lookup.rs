@@ -96,7 +96,7 @@ impl Log {
                 }
             }
         }
-        for Tailed { batch, max_timestamp } in self.tail.after(range.start.max(self.settled)) {
+        for Tailed { batch, max_timestamp, .. } in self.tail.after(range.start.max(self.settled)) {
             if batch.next > range.upto {
                 break;
             }
@@ -157,7 +157,7 @@ impl Log {
                 }
             }
         }
-        for Tailed { batch, max_timestamp } in self.tail.after(range.start.max(self.settled)) {
+        for Tailed { batch, max_timestamp, .. } in self.tail.after(range.start.max(self.settled)) {
             if batch.next > range.upto {
                 break;
             }

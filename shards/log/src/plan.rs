@@ -41,7 +41,7 @@ impl Draft {
         let mut blocks = Blocks::zeroed(self.bytes);
         let mut filled = 0;
         let (mut first, mut max_timestamp) = (None, NO_TIMESTAMP);
-        for Tailed { batch, max_timestamp: newest } in self.batches(tail) {
+        for Tailed { batch, max_timestamp: newest, .. } in self.batches(tail) {
             blocks[filled..filled + batch.bytes.len()].copy_from_slice(&batch.bytes);
             filled += batch.bytes.len();
             first.get_or_insert((batch.base, batch.term));

@@ -177,7 +177,7 @@ impl Log {
         }
         let roll_due = self.settling.roll_due;
         let something = force || roll_due || self.settling.applied > self.settling.planned;
-        if !something && self.tail.bytes() < SPAN_BYTES {
+        if !something && self.tail.bytes_between(self.settling.planned, upto) < SPAN_BYTES {
             return false;
         }
         let now_ms = self.clock.read(now);

@@ -13,6 +13,8 @@ const KEPT_CAPACITY: usize = 8;
 pub(crate) struct Tailed {
     pub(crate) batch: TailBatch,
     pub(crate) max_timestamp: i64,
+    /// Its place in the row of all batches since the tail was last empty. Bytes.
+    at: u64,
 }
 
 #[derive(Default)]
@@ -40,7 +42,8 @@ impl Tail {
         let header = Header::read(&batch.bytes).expect("batches are validated before they are appended");
         assert_eq!(header.total_bytes(), batch.bytes.len(), "exactly one batch");
         self.bytes += batch.bytes.len();
-        self.batches.push_back(Tailed { batch, max_timestamp: header.max_timestamp });
+        let at = self.batches.back().map_or(0, |last| last.at + last.batch.bytes.len() as u64);
+        self.batches.push_back(Tailed { batch, max_timestamp: header.max_timestamp, at });
     }
 
     /// Drop what does not end at or below `to`. Returns the lowest offset dropped.
@@ -75,15 +78,21 @@ impl Tail {
         self.batches.range(first..)
     }
 
-    /// Bytes of the batches that end beyond `from`. The cost grows with the shorter side of `from`.
+    /// Bytes of the batches that end beyond `from`.
     pub(crate) fn bytes_after(&self, from: Offset) -> usize {
+        self.bytes_between(from, Offset(i64::MAX))
+    }
+
+    /// Bytes of the batches that end beyond `from`, but not beyond `upto`.
+    pub(crate) fn bytes_between(&self, from: Offset, upto: Offset) -> usize {
         let first = self.batches.partition_point(|tailed| tailed.batch.next <= from);
-        let length = |tailed: &Tailed| tailed.batch.bytes.len();
-        if first * 2 < self.batches.len() {
-            self.bytes - self.batches.range(..first).map(length).sum::<usize>()
-        } else {
-            self.batches.range(first..).map(length).sum()
+        let end = self.batches.partition_point(|tailed| tailed.batch.next <= upto);
+        if first >= end {
+            return 0;
         }
+        let last = &self.batches[end - 1];
+        let bytes = last.at + last.batch.bytes.len() as u64 - self.batches[first].at;
+        usize::try_from(bytes).expect("the tail is in memory")
     }
 
     /// Append to `parts` whole batches from the one that ends beyond `from` up to `upto`, while they fit into

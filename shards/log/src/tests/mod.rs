@@ -1,6 +1,7 @@
 //! A log on a virtual disk, with a journal that is a list of marks.
 
 mod crash;
+mod ends;
 mod faults;
 mod load;
 mod lookup;
