@@ -166,18 +166,16 @@ pub(crate) fn open(full: &Path, path: String, mode: OpenMode) -> io::Result<Open
     Ok(Opened { file: Arc::new(file), direct, len: meta.len(), path })
 }
 
-/// Reserve `len` bytes from `from`, which read as zeros afterwards.
+/// Reserve `len` bytes from `from`. What was never written there reads as zeros; what was written stays, because a write
+/// may be under way beside this.
 pub(crate) fn allocate(file: &File, from: u64, len: u64) -> io::Result<Gave> {
     let position = |n| libc::off_t::try_from(n).map_err(|_| io::Error::from_raw_os_error(libc::EFBIG));
-    let (from, len) = (position(from)?, position(len)?);
+    let end = from.checked_add(len).ok_or_else(|| io::Error::from_raw_os_error(libc::EFBIG))?;
     if len > 0 {
-        match fallocate(file, FallocateFlags::FALLOC_FL_ZERO_RANGE, from, len) {
-            Err(nix::errno::Errno::EOPNOTSUPP) => {
-                // Not ext4, XFS or Btrfs: a hole, which reads as zeros, with space reserved in it.
-                let punch = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
-                fallocate(file, punch, from, len)?;
-                fallocate(file, FallocateFlags::empty(), from, len)?;
-            }
+        match fallocate(file, FallocateFlags::empty(), position(from)?, position(len)?) {
+            // A file system that cannot reserve: at least the length is as promised.
+            Err(nix::errno::Errno::EOPNOTSUPP) if file.metadata()?.len() < end => file.set_len(end)?,
+            Err(nix::errno::Errno::EOPNOTSUPP) => {}
             other => other?,
         }
     }
