@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use heddle_model::{Mono, Now, Wall};
+use heddle_model::{Mono, Wall};
 
 /// All cores of a process share one zero, so their `Mono` times compare.
 #[derive(Clone, Copy)]
@@ -20,9 +20,9 @@ impl Clock {
         Mono(passed.as_secs() * 1_000_000 + u64::from(passed.subsec_micros()))
     }
 
-    pub(crate) fn now(&self) -> Now {
+    pub(crate) fn wall(&self) -> Wall {
         // A machine whose clock stands before 1970 gets 1970.
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        Now { mono: self.mono(), wall: Wall(i64::try_from(wall.as_millis()).unwrap_or(i64::MAX)) }
+        Wall(i64::try_from(wall.as_millis()).unwrap_or(i64::MAX))
     }
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use glommio::io::BufferedFile;
 use heddle_border::{Effect, Event, Machine, Out, Turn};
-use heddle_model::{Mono, ShardId};
+use heddle_model::{Mono, Now, ShardId};
 use io_uring::{opcode, squeue, types};
 use nix::sys::eventfd::EventFd;
 
@@ -77,6 +77,7 @@ pub(crate) struct Core<M: Machine> {
     completions: Vec<Completion>,
     news: Vec<News>,
     outcomes: Vec<Outcome>,
+    /// Read after each wait and each turn.
     now: Mono,
     previous_us: u64,
     wake_at: Option<Mono>,
@@ -138,6 +139,7 @@ impl<M: Machine> Core<M> {
             } else {
                 self.ring.poll();
                 self.yield_if_due().await;
+                self.now = self.shared.clock.mono();
             }
             self.collect();
             if self.has_input() || self.wake_at.is_some_and(|at| at <= self.now) {
@@ -152,7 +154,7 @@ impl<M: Machine> Core<M> {
     }
 
     fn turn(&mut self) {
-        let now = self.shared.clock.now();
+        let now = Now { mono: self.now, wall: self.shared.clock.wall() };
         let turn = Turn { now, previous_us: self.previous_us, events: &mut self.events, mail: &mut self.mail };
         self.machine.turn(turn, &mut self.out);
         self.now = self.shared.clock.mono();
@@ -244,7 +246,6 @@ impl<M: Machine> Core<M> {
 
     /// Take everything that happened since the last turn.
     fn collect(&mut self) {
-        self.now = self.shared.clock.mono();
         let mut completions = std::mem::take(&mut self.completions);
         self.ring.reap(&mut completions);
         self.counters.completions.add(completions.len() as u64);

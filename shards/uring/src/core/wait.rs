@@ -20,31 +20,31 @@ impl<M: Machine> Core<M> {
     /// Sleep until something happens or is due.
     pub(super) async fn wait(&mut self) {
         if self.disk.cold_under_way() {
-            return self.wait_in_executor().await;
+            self.wait_in_executor().await;
+            self.now = self.shared.clock.mono();
+        } else if !(self.spin.is_worthwhile() && self.spin()) {
+            self.wait_in_ring();
         }
-        if self.spin.is_worthwhile() {
-            self.ring.poll();
-            if self.spin() {
-                return;
-            }
-        }
+        self.note_enters();
+    }
+
+    fn wait_in_ring(&mut self) {
         if !self.mailbox.fall_asleep() {
-            self.ring.poll();
-            return;
+            return self.ring.poll();
         }
         self.counters.parks.add(1);
-        let before = self.shared.clock.mono();
+        let before = self.now;
         let timeout = self.deadline().map(|at| Duration::from_micros(at.since_us(before)));
         self.ring.wait(timeout);
         self.mailbox.awake();
-        self.spin.on_slept(self.shared.clock.mono().since_us(before));
-        self.note_enters();
+        self.now = self.shared.clock.mono();
+        self.spin.on_slept(self.now.since_us(before));
     }
 
     /// True: something came, or is due.
     fn spin(&mut self) -> bool {
-        let start = self.shared.clock.mono();
-        let deadline = self.deadline();
+        self.ring.poll();
+        let (start, deadline) = (self.now, self.deadline());
         loop {
             for _ in 0..16 {
                 if self.ring.has_work() {
@@ -57,11 +57,11 @@ impl<M: Machine> Core<M> {
                 }
                 std::hint::spin_loop();
             }
-            let now = self.shared.clock.mono();
-            if deadline.is_some_and(|at| at <= now) {
+            self.now = self.shared.clock.mono();
+            if deadline.is_some_and(|at| at <= self.now) {
                 return true;
             }
-            if now.since_us(start) >= self.spin.us() {
+            if self.now.since_us(start) >= self.spin.us() {
                 self.spin.on_lost();
                 return false;
             }
@@ -85,7 +85,6 @@ impl<M: Machine> Core<M> {
             self.yield_if_due().await;
         }
         self.ring.disable_eventfd();
-        self.note_enters();
     }
 
     pub(super) async fn yield_if_due(&mut self) {
