@@ -7,5 +7,18 @@
 //! Read first: `ask.rs`, then `write.rs`.
 
 mod ask;
+mod companion;
+mod follow;
+mod identity;
+mod producers;
+mod read;
+mod recover;
+mod replica;
+mod validate;
+mod waiting;
+mod write;
 
 pub use ask::*;
+pub use identity::read as read_identity;
+pub use recover::Seat;
+pub use replica::{News, Replica, World};

@@ -1,1 +1,28 @@
-//! shard
+//! One core's house: it joins the rooms of a core and carries mail between cores.
+//! Owns: routing (partition to core), mail, timers, hosting coordinators on partitions, reconciling with the image,
+//! memory budgets, the order of a start and of a stop.
+//! Invariants: `turn` touches no system call; local and remote asks take the same mailbox; journal records of a turn are
+//! flushed once, at its end.
+//! Does not know: protocol questions, bytes of the wire, the system.
+//! Read first: `turn.rs`, then `start.rs`.
+
+mod budget;
+mod config;
+mod controller_room;
+mod coordinators;
+mod entropy;
+mod group_room;
+mod host;
+mod leaders;
+mod mail;
+mod metrics;
+mod owners;
+mod reconcile;
+mod start;
+mod stop;
+mod turn;
+
+pub use config::ShardConfig;
+pub use mail::{Mail, Notice};
+pub use metrics::{Metrics, TURN_BOUNDS_US};
+pub use turn::Shard;

@@ -1,0 +1,296 @@
+//! The write path of a leader, top to bottom: append, then the journal makes it durable (`Replica::on_durable`), the
+//! group commits it, and `waiting` answers.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use heddle_border::{Effect, Token};
+use heddle_journal::{Pressure, Record, ReplicaState};
+use heddle_model::{Mark, NodeId, Offset, Point, TailBatch, Term, Ticket, TimestampType};
+use heddle_raft::Durable;
+use heddle_records::Header;
+
+use crate::producers::Check;
+use crate::replica::{Promise, Replica, Stage, World};
+use crate::validate::{self, Prepared, Verdict};
+use crate::{Answer, Append, Appended, Origin, Refusal};
+
+/// Batches that wait their turn because one before them is worked on off the turn: order of arrival is order of offsets.
+#[derive(Default)]
+pub(crate) struct Line {
+    queue: VecDeque<Queued>,
+    next_work: u32,
+}
+
+struct Queued {
+    ticket: Ticket,
+    append: Append,
+    stage: QueuedStage,
+}
+
+enum QueuedStage {
+    Ready,
+    /// Waits for the work with this number.
+    Working(u32),
+}
+
+impl Line {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    pub(crate) fn interrupt(&mut self, leader: Option<NodeId>, term: Term, answers: &mut Vec<(Ticket, Answer)>) {
+        for queued in self.queue.drain(..) {
+            // Nothing of it was appended: the client may safely send it to the new leader.
+            answers.push((queued.ticket, Answer::Refused(Refusal::NotLeader { leader, term })));
+        }
+    }
+}
+
+impl Replica {
+    /// Take one batch. Answered when it is as safe as `acks` asks, or refused.
+    pub(crate) fn append(&mut self, ticket: Ticket, append: Append, world: &mut World<'_>) {
+        if let Err(refusal) = self.may_append(append.origin, world) {
+            world.answers.push((ticket, Answer::Refused(refusal)));
+            return;
+        }
+        let verdict = validate::judge(&append, &self.settings, world.now);
+        match verdict {
+            Err(refusal) => world.answers.push((ticket, Answer::Refused(refusal))),
+            Ok(Verdict::AsIs(header)) if self.line.is_empty() => self.append_now(ticket, &append, header, world),
+            Ok(Verdict::AsIs(_)) => self.line.queue.push_back(Queued { ticket, append, stage: QueuedStage::Ready }),
+            Ok(Verdict::Work(run)) => {
+                let work = self.line.next_work;
+                self.line.next_work = work.wrapping_add(1);
+                world.effects.push(Effect::Work { token: Token { owner: self.owner, seq: work }, run });
+                self.line.queue.push_back(Queued { ticket, append, stage: QueuedStage::Working(work) });
+            }
+        }
+    }
+
+    /// Work done off the turn ended: a batch was recoded or its records were looked at.
+    pub(crate) fn on_prepared(&mut self, work: u32, result: Option<Bytes>, world: &mut World<'_>) {
+        let found = self.line.queue.iter().position(|q| matches!(q.stage, QueuedStage::Working(w) if w == work));
+        // Not found: leadership ended meanwhile, and the ticket was answered then.
+        let Some(at) = found else { return };
+        match validate::read_prepared(result) {
+            Prepared::Keep => self.line.queue[at].stage = QueuedStage::Ready,
+            Prepared::Recoded(batch) => {
+                self.line.queue[at].append.batch = batch;
+                self.line.queue[at].stage = QueuedStage::Ready;
+            }
+            Prepared::Refused(refusal) => {
+                let queued = self.line.queue.remove(at).expect("the position was just found");
+                world.answers.push((queued.ticket, Answer::Refused(refusal)));
+            }
+        }
+        while matches!(self.line.queue.front(), Some(Queued { stage: QueuedStage::Ready, .. })) {
+            let queued = self.line.queue.pop_front().expect("the front was just seen");
+            let judged = self.may_append(queued.append.origin, world).and_then(|()| {
+                Header::read(&queued.append.batch).map_err(|malformed| Refusal::Corrupt(malformed.to_string()))
+            });
+            match judged {
+                Ok(header) => self.append_now(queued.ticket, &queued.append, header, world),
+                Err(refusal) => world.answers.push((queued.ticket, Answer::Refused(refusal))),
+            }
+        }
+    }
+
+    fn may_append(&self, origin: Origin, world: &World<'_>) -> Result<(), Refusal> {
+        if self.damaged {
+            return Err(Refusal::Storage);
+        }
+        if !self.group.is_serving() {
+            return Err(self.not_serving());
+        }
+        match (world.journal.pressure(), origin) {
+            (Pressure::Broken, _) | (Pressure::ControlOnly, Origin::Client) => Err(Refusal::Storage),
+            _ => Ok(()),
+        }
+    }
+
+    fn append_now(&mut self, ticket: Ticket, append: &Append, header: Header, world: &mut World<'_>) {
+        if header.has_producer() && !header.is_control() {
+            match self.producers.check(&header) {
+                Check::Next => {}
+                Check::Duplicate(first) => {
+                    let answer = Appended {
+                        base: first.base,
+                        append_time: self.append_time(first.timestamp),
+                        ..self.appended()
+                    };
+                    // A duplicate is not answered before its first copy is safe (trap 33).
+                    self.await_safety(ticket, append, first.next, answer, world);
+                    return;
+                }
+                Check::OutOfOrder => return refuse(ticket, Refusal::OutOfOrderSequence, world),
+                Check::StaleEpoch => return refuse(ticket, Refusal::StaleProducerEpoch, world),
+            }
+        }
+        let base = self.log.end();
+        let next = base.plus(i64::from(header.last_offset_delta) + 1);
+        let term = self.group.term();
+        let batch = self.stamp(append, base, term, world);
+        let header = Header::read(&batch).expect("a batch that was just stamped reads back");
+        self.take_into_producers(&header, &batch);
+
+        let bytes = batch.len();
+        let batch = TailBatch { term, base, next, bytes: batch };
+        self.log.append(batch.clone());
+        let ordinal = world.journal.append(self.number, Record::Append(batch, self.group.commit()));
+        self.promised.push_back((ordinal, Promise::Group(Durable::Log(Point { term, offset: next }))));
+        self.uncommitted.push_back((next, bytes));
+
+        let answer = Appended { base, append_time: self.append_time(header.max_timestamp), ..self.appended() };
+        self.await_safety(ticket, append, next, answer, world);
+        let mut todo = std::mem::take(&mut self.todo);
+        self.group.appended(next, &mut todo);
+        self.carry_out(todo, world);
+    }
+
+    /// The broker's own copy of the batch, with everything the broker writes into it.
+    fn stamp(&self, append: &Append, base: Offset, term: Term, world: &World<'_>) -> Bytes {
+        let mut batch = append.batch.to_vec();
+        heddle_records::set_base_offset(&mut batch, base);
+        heddle_records::set_leader_epoch(&mut batch, term);
+        if self.settings.timestamp_type == TimestampType::LogAppendTime && append.origin == Origin::Client {
+            heddle_records::set_append_time(&mut batch, world.now.wall.0);
+        }
+        Bytes::from(batch)
+    }
+
+    pub(crate) fn take_into_producers(&mut self, header: &Header, batch: &[u8]) {
+        if !header.has_producer() {
+            return;
+        }
+        let marker = if header.is_control() { heddle_records::marker_kind(batch) } else { None };
+        let open = self.producers.get(header.producer_id).and_then(|p| p.transaction_start);
+        if let (Some(_), Some(start)) = (&marker, open) {
+            self.ending.insert(start, header.next_offset());
+        }
+        self.producers.apply(header, marker);
+    }
+
+    fn await_safety(&mut self, ticket: Ticket, append: &Append, next: Offset, answer: Appended, world: &mut World<'_>) {
+        self.waiting.produce(ticket, append.acks, next, answer);
+        // A duplicate may find its first copy long safe.
+        if next <= self.durable_end {
+            self.waiting.on_durable(self.durable_end, world.answers);
+        }
+        if next <= self.group.commit() {
+            self.waiting.on_commit(self.group.commit(), world.answers);
+        }
+    }
+
+    fn appended(&self) -> Appended {
+        Appended { base: Offset(-1), append_time: None, log_start: self.group.log_start() }
+    }
+
+    fn append_time(&self, timestamp: i64) -> Option<i64> {
+        (self.settings.timestamp_type == TimestampType::LogAppendTime).then_some(timestamp)
+    }
+
+    pub(crate) fn not_serving(&self) -> Refusal {
+        match self.group.leader() {
+            Some(leader) if leader == self.me => Refusal::NotServing,
+            leader => Refusal::NotLeader { leader: leader.map(|voter| voter.node), term: self.group.term() },
+        }
+    }
+
+    /// Write the oldest committed batches behind the journal. `force`: also less than a full span.
+    /// Returns whether something was started.
+    pub fn settle(&mut self, force: bool, world: &mut World<'_>) -> bool {
+        if self.stage != Stage::Ready {
+            if self.stage == Stage::Unloaded && force {
+                self.load(world);
+            }
+            return false;
+        }
+        let upto = if self.damaged { return false } else { self.group.commit().min(self.durable_end) };
+        let before = self.log.settling();
+        let started = self.log.settle(world.now, upto, force, &self.settings, &mut self.settled, world.effects);
+        self.settled_through = self.settled_through.max(self.log.settling());
+        debug_assert!(self.log.settling() >= before);
+        started
+    }
+
+    /// Whether a settle without force would find a full span to write.
+    pub fn has_full_span(&self) -> bool {
+        self.log.unsettled_bytes() >= heddle_model::limits::SPAN_BYTES
+    }
+
+    /// Write the whole state and tail into the journal anew, so that its oldest file can be reused. Everything given to
+    /// the journal so far is repeated, also what is not durable yet: the restatement supersedes it.
+    pub fn restate(&mut self, world: &mut World<'_>) {
+        let state = ReplicaState {
+            placement: self.journaled.placement,
+            term: self.group.term(),
+            vote: self.group.vote(),
+            history: self.journaled.history.clone(),
+            config: crate::identity::write(self.partition, self.group.config()),
+            log_start: self.group.log_start(),
+            commit: self.group.commit(),
+            mark: self.journaled.mark.clone(),
+            start: self.journaled.start,
+        };
+        let settled = state.mark.as_ref().map_or(Offset::ZERO, |mark| mark.offset);
+        let tail: Vec<TailBatch> = self.log.tail().filter(|batch| batch.base >= settled).cloned().collect();
+        world.journal.restate(self.number, state, tail);
+    }
+
+    pub(crate) fn on_settled(&mut self, mark: Mark, world: &mut World<'_>) {
+        self.journaled.mark = Some(mark.clone());
+        let ordinal = world.journal.append(self.number, Record::Mark(mark.clone()));
+        self.promised.push_back((ordinal, Promise::Mark(mark)));
+    }
+
+    /// DeleteRecords and retention: raise the log start. `None` is the high watermark.
+    pub(crate) fn delete_records(&mut self, ticket: Ticket, before: Option<Offset>, world: &mut World<'_>) {
+        let high_watermark = self.high_watermark();
+        let refusal = if self.damaged {
+            Some(Refusal::Storage)
+        } else if !self.group.is_serving() {
+            Some(self.not_serving())
+        } else if self.settings.cleanup_compact && !self.settings.cleanup_delete {
+            Some(Refusal::PolicyViolation)
+        } else if before.is_some_and(|o| o > high_watermark || o < Offset::ZERO) {
+            Some(Refusal::OffsetOutOfRange { log_start: self.group.log_start(), high_watermark })
+        } else {
+            None
+        };
+        if let Some(refusal) = refusal {
+            return refuse(ticket, refusal, world);
+        }
+        let start = before.unwrap_or(high_watermark);
+        self.deletions.push((ticket, start));
+        self.raise_log_start(start, world);
+        self.answer_deletions(world);
+    }
+
+    pub(crate) fn raise_log_start(&mut self, start: Offset, world: &mut World<'_>) {
+        let mut todo = std::mem::take(&mut self.todo);
+        self.group.set_log_start(start, &mut todo);
+        self.carry_out(todo, world);
+    }
+
+    /// The log start is durable on a majority: only now it is answered, and files below it may go.
+    pub(crate) fn on_log_start_safe(&mut self, start: Offset, world: &mut World<'_>) {
+        self.log.set_start(start);
+        self.answer_deletions(world);
+    }
+
+    fn answer_deletions(&mut self, world: &mut World<'_>) {
+        let durable = self.log.start();
+        let low = Answer::LowWatermark(self.group.log_start());
+        self.deletions.retain(|(ticket, start)| {
+            if *start <= durable {
+                world.answers.push((*ticket, low.clone()));
+            }
+            *start > durable
+        });
+    }
+}
+
+pub(crate) fn refuse(ticket: Ticket, refusal: Refusal, world: &mut World<'_>) {
+    world.answers.push((ticket, Answer::Refused(refusal)));
+}

@@ -1,0 +1,343 @@
+//! The coordinators that live on this core, and who answers an ask for one.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use heddle_api::{Answer, Ask, Target};
+use heddle_controller as controller;
+use heddle_controller::{Image, InternalTopic};
+use heddle_group as group;
+use heddle_model::{Mono, Now, Offset, PartitionId, PartitionIndex, ShardId, Ticket};
+use heddle_partition as partition;
+
+use crate::controller_room::{ControllerRoom, FromController};
+use crate::group_room::{GroupRoom, settings_of};
+use crate::host::{Coordinator, Host, PartitionAsk};
+use crate::mail::Mail;
+use crate::turn::Shard;
+use crate::{Notice, ShardConfig};
+
+/// Slots of tickets from here on are the house's own: the low bits name a host.
+pub const HOST_SLOTS: u32 = 1 << 31;
+const CONTROLLER_HOST: u32 = 0;
+/// The hosts of group partitions follow, by partition index.
+const GROUP_HOSTS: u32 = 1;
+/// The ticket of asks that the house makes itself, whose answers only it reads.
+const HOUSE_SLOT: u32 = u32::MAX;
+
+/// Created topics are announced when every core serves them, or after this. Milliseconds.
+const ANNOUNCE_MS: u64 = 5_000;
+
+pub struct Coordinators {
+    controller: Option<Host<ControllerRoom>>,
+    groups: BTreeMap<PartitionIndex, Host<GroupRoom>>,
+    group_settings: group::GroupSettings,
+    booted: bool,
+    /// The newest image version that each core serves, as it told the controller's core.
+    reconciled: BTreeMap<ShardId, u64>,
+    shards: u16,
+    announcements: VecDeque<Announcement>,
+    /// The newest image that was published.
+    published: u64,
+}
+
+/// An answer of the controller that waits until every core serves an image, or until a time.
+struct Announcement {
+    version: u64,
+    until: Mono,
+    ticket: Ticket,
+    answer: controller::Answer,
+}
+
+impl Coordinators {
+    pub fn new(config: &ShardConfig) -> Coordinators {
+        Coordinators {
+            controller: None,
+            groups: BTreeMap::new(),
+            group_settings: settings_of(&config.settings),
+            booted: false,
+            reconciled: BTreeMap::new(),
+            shards: config.shards,
+            announcements: VecDeque::new(),
+            published: 0,
+        }
+    }
+
+    /// The partition that a coordinator's target lives on.
+    pub fn partition_of(&self, target: &Target, image: &Image) -> Option<PartitionId> {
+        let topic = |which: InternalTopic| image.topic(which.name());
+        match target {
+            Target::Group(group) => {
+                let topic = topic(InternalTopic::Offsets)?;
+                Some(topic.partition_id(group::partition_of(group, topic.partitions.len() as i32)))
+            }
+            Target::GroupPartition(index) => Some(topic(InternalTopic::Offsets)?.partition_id(*index)),
+            Target::Transaction(_) => None,
+            Target::Controller => Some(PartitionId::CONTROLLER),
+            Target::Partition(partition) => Some(*partition),
+        }
+    }
+
+    pub fn next_deadline(&self) -> Option<Mono> {
+        let announcement = self.announcements.front().map(|announcement| announcement.until);
+        self.groups.values().filter_map(Host::next_deadline).chain(announcement).min()
+    }
+
+    /// True once every core serves what the broker's first image asks for.
+    pub fn on_reconciled(&mut self, from: ShardId, version: u64, replies: &mut Vec<(Ticket, Answer)>) -> bool {
+        self.reconciled.insert(from, version);
+        self.announce(None, replies);
+        self.booted && self.everywhere() >= 1
+    }
+
+    /// The version that all cores serve.
+    fn everywhere(&self) -> u64 {
+        if self.reconciled.len() < usize::from(self.shards) {
+            return 0;
+        }
+        self.reconciled.values().copied().min().unwrap_or(0)
+    }
+
+    fn announce(&mut self, now: Option<Now>, replies: &mut Vec<(Ticket, Answer)>) {
+        let everywhere = self.everywhere();
+        while let Some(first) = self.announcements.front() {
+            if first.version > everywhere && now.is_none_or(|now| now.mono < first.until) {
+                return;
+            }
+            let Announcement { ticket, answer, .. } = self.announcements.pop_front().expect("the front was just seen");
+            replies.push((ticket, Answer::Controller(answer)));
+        }
+    }
+}
+
+impl Shard {
+    pub(crate) fn ask_coordinator(&mut self, ticket: Ticket, target: Target, ask: Ask) {
+        match ask {
+            Ask::Controller(ask) => self.ask_controller(ticket, ask),
+            Ask::Group(ask) => match self.coordinators.partition_of(&target, &self.image) {
+                Some(partition) => self.ask_group(ticket, partition, ask),
+                None => self.replies.push((ticket, Answer::Unreachable)),
+            },
+            Ask::Partition(_) => panic!("asks of partitions are carried by their own path"),
+        }
+    }
+
+    fn ask_controller(&mut self, ticket: Ticket, ask: controller::Ask) {
+        let ready = self.may_decide(PartitionId::CONTROLLER);
+        let carried = self.with_controller(|host, now, entropy, answers| {
+            if ready {
+                return host.ask(now, ticket, ask, entropy, answers);
+            }
+            answers.push((ticket, ControllerRoom::loading()));
+            None
+        });
+        if !carried {
+            self.take_from_controller(vec![(ticket, ControllerRoom::not_coordinator())]);
+        }
+    }
+
+    fn ask_group(&mut self, ticket: Ticket, partition: PartitionId, ask: group::Ask) {
+        let ready = self.may_decide(partition);
+        let carried = self.with_group(partition, |host, now, entropy, answers| {
+            if ready {
+                return host.ask(now, ticket, ask, entropy, answers);
+            }
+            answers.push((ticket, GroupRoom::not_coordinator()));
+            None
+        });
+        if !carried {
+            self.replies.push((ticket, Answer::Group(GroupRoom::not_coordinator())));
+        }
+    }
+
+    /// Let the controller's host act, if it is on this core, and carry what it says.
+    fn with_controller(
+        &mut self,
+        act: impl FnOnce(&mut Host<ControllerRoom>, Now, u128, &mut Vec<(Ticket, FromController)>) -> Option<PartitionAsk>,
+    ) -> bool {
+        let entropy = self.entropy.draw();
+        let Some(host) = self.coordinators.controller.as_mut() else { return false };
+        let was_up = host.is_up();
+        let mut answers = Vec::new();
+        let ask = act(host, self.now, entropy, &mut answers);
+        let came_up = !was_up && host.is_up();
+        let quarantined = host.quarantine().map(str::to_string);
+        self.ask_under_host(CONTROLLER_HOST, PartitionId::CONTROLLER, ask);
+        self.take_from_controller(answers);
+        if came_up {
+            self.on_controller_up();
+        }
+        if let Some(why) = quarantined {
+            self.notice(Notice::Failed(format!("the cluster's metadata log cannot be read: {why}")));
+        }
+        true
+    }
+
+    /// The same for the group coordinator on a partition of `__consumer_offsets`.
+    fn with_group(
+        &mut self,
+        partition: PartitionId,
+        act: impl FnOnce(&mut Host<GroupRoom>, Now, u128, &mut Vec<(Ticket, group::Answer)>) -> Option<PartitionAsk>,
+    ) -> bool {
+        let entropy = self.entropy.draw();
+        let Some(host) = self.coordinators.groups.get_mut(&partition.index) else { return false };
+        let was_quarantined = host.quarantine().is_some();
+        let mut answers = Vec::new();
+        let ask = act(host, self.now, entropy, &mut answers);
+        let quarantined = host.quarantine().filter(|_| !was_quarantined).map(str::to_string);
+        self.ask_under_host(GROUP_HOSTS + partition.index.0 as u32, partition, ask);
+        self.replies.extend(answers.into_iter().map(|(ticket, answer)| (ticket, Answer::Group(answer))));
+        if let Some(why) = quarantined {
+            self.log(format!("{}: its groups cannot be served: {why}", self.name_of(partition)));
+        }
+        true
+    }
+
+    /// A decision is only asked for while its partition would take the largest batch (RULES F 1).
+    fn may_decide(&self, partition: PartitionId) -> bool {
+        let slot = self.by_partition.get(&partition);
+        let replica = slot.and_then(|slot| self.replicas[*slot].as_ref());
+        replica.is_some_and(|replica| replica.is_serving() && !replica.is_damaged())
+            && self.journals[0].pressure() < heddle_journal::Pressure::Broken
+    }
+
+    fn ask_under_host(&mut self, host: u32, partition: PartitionId, ask: Option<PartitionAsk>) {
+        let Some(PartitionAsk { sequence, ask }) = ask else { return };
+        let Some(slot) = self.by_partition.get(&partition).copied() else { return };
+        let ticket = Ticket { home: self.me, slot: HOST_SLOTS | host, generation: sequence, part: 0 };
+        self.with_replica(slot, |replica, world| replica.ask(ticket, ask, world));
+        self.budget.touch(slot);
+    }
+
+    /// A partition answered the host that stands on it.
+    pub(crate) fn on_host_answer(&mut self, ticket: Ticket, answer: partition::Answer) {
+        let sequence = ticket.generation;
+        match ticket.slot & !HOST_SLOTS {
+            CONTROLLER_HOST => {
+                self.with_controller(|host, now, _, answers| host.on_answer(now, sequence, answer, answers));
+            }
+            group => {
+                let index = PartitionIndex((group - GROUP_HOSTS) as i32);
+                let Some(partition) = self.coordinators.groups.get(&index).map(|host| host.partition) else { return };
+                self.with_group(partition, |host, now, _, answers| host.on_answer(now, sequence, answer, answers));
+            }
+        }
+    }
+
+    /// The controller's log is replayed: publish what it says, and register this broker.
+    fn on_controller_up(&mut self) {
+        let ticket = self.house_ticket();
+        let publish = self.coordinators.controller.as_mut().and_then(|host| host.coordinator.after_replay());
+        self.take_from_controller(publish.map(|publish| (ticket, publish)).into_iter().collect());
+        let cluster_id_if_new = base64_id(self.entropy.draw());
+        let boot = controller::Ask::Boot { cluster_id_if_new, broker: self.config.broker.clone() };
+        self.ask_controller(ticket, boot);
+    }
+
+    fn house_ticket(&self) -> Ticket {
+        Ticket { home: self.me, slot: HOUSE_SLOT, generation: 0, part: 0 }
+    }
+
+    fn take_from_controller(&mut self, answers: Vec<(Ticket, FromController)>) {
+        for (ticket, out) in answers {
+            match out {
+                FromController::Publish(image) => self.publish(image),
+                FromController::Answer(controller::Answer::Booted { .. }) => {
+                    self.coordinators.booted = true;
+                    self.on_reconciled(self.me, self.reconciled);
+                }
+                FromController::Answer(answer) if ticket.slot == HOUSE_SLOT => {
+                    self.log(format!("the broker could not register itself: {answer:?}"));
+                }
+                FromController::Answer(answer) => {
+                    // Clients use a topic as soon as they hear of it: every core shall serve it by then.
+                    let until = self.now.mono.plus_ms(ANNOUNCE_MS);
+                    let version = self.coordinators.published;
+                    self.coordinators.announcements.push_back(Announcement { version, until, ticket, answer });
+                    self.coordinators.announce(None, &mut self.replies);
+                }
+            }
+        }
+    }
+
+    fn publish(&mut self, image: Arc<Image>) {
+        self.coordinators.published = image.version;
+        self.tell_all(|| Mail::Image(image.clone()));
+        self.on_image(image);
+    }
+
+    /// Leadership of a partition on this core began or ended.
+    pub(crate) fn on_leading(&mut self, partition: PartitionId, serving: bool) {
+        if partition == PartitionId::CONTROLLER {
+            let config = self.config.settings.clone();
+            let room = || Host::new(PartitionId::CONTROLLER, ControllerRoom::new(config));
+            self.coordinators.controller.get_or_insert_with(room);
+            self.with_controller(|host, _, _, answers| lead(host, serving, Offset::ZERO, answers));
+            return;
+        }
+        let topic = self.image.topic_by_id(partition.topic);
+        if topic.is_none_or(|topic| &*topic.name != InternalTopic::Offsets.name()) {
+            return;
+        }
+        let (settings, image) = (self.coordinators.group_settings.clone(), self.image.clone());
+        let room = || Host::new(partition, GroupRoom::new(settings, image));
+        self.coordinators.groups.entry(partition.index).or_insert_with(room);
+        let start = self.by_partition.get(&partition).and_then(|slot| self.replicas[*slot].as_ref());
+        let start = start.map_or(Offset::ZERO, |replica| replica.described().log_start);
+        self.with_group(partition, |host, _, _, answers| lead(host, serving, start, answers));
+    }
+
+    /// Coordinators see the new picture; offsets committed for topics that are gone go too.
+    pub(crate) fn coordinators_on_image(&mut self, removed: &[Arc<str>]) {
+        let image = self.image.clone();
+        let hosts: Vec<PartitionId> = self.coordinators.groups.values().map(|host| host.partition).collect();
+        for partition in hosts {
+            if let Some(host) = self.coordinators.groups.get_mut(&partition.index) {
+                host.coordinator.on_image(&image);
+            }
+            for name in removed {
+                let ask = group::Ask::TopicDeleted(group::TopicName::new(name));
+                self.ask_group(self.house_ticket(), partition, ask);
+            }
+        }
+    }
+
+    pub(crate) fn tick_coordinators(&mut self) {
+        let now = self.now;
+        self.coordinators.announce(Some(now), &mut self.replies);
+        let due = |host: &&Host<GroupRoom>| host.next_deadline().is_some_and(|at| at <= now.mono);
+        let due: Vec<PartitionId> = self.coordinators.groups.values().filter(due).map(|host| host.partition).collect();
+        for partition in due {
+            if self.may_decide(partition) {
+                self.with_group(partition, |host, now, entropy, answers| host.tick(now, entropy, answers));
+            }
+        }
+    }
+
+    /// Whether an answer is for the house itself, which needs none of those that come this way.
+    pub(crate) fn is_for_house(ticket: Ticket) -> bool {
+        ticket.slot == HOUSE_SLOT
+    }
+}
+
+fn lead<C: Coordinator>(
+    host: &mut Host<C>,
+    serving: bool,
+    log_start: Offset,
+    answers: &mut Vec<(Ticket, C::Answer)>,
+) -> Option<PartitionAsk> {
+    if serving {
+        host.on_leading(answers);
+        host.load(log_start)
+    } else {
+        host.on_lost(answers);
+        None
+    }
+}
+
+/// A cluster id as Kafka writes it: 16 random bytes in URL-safe base64 without padding.
+fn base64_id(random: u128) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    // 21 characters of 6 bits, and one of the 2 bits that are left.
+    (0..22).map(|i| ALPHABET[((random << (i * 6) >> 122) & 63) as usize] as char).collect()
+}

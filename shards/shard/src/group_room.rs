@@ -1,0 +1,122 @@
+//! The group coordinator of one partition of `__consumer_offsets`, as a coordinator that a host can carry.
+
+use std::sync::Arc;
+
+use heddle_controller::{BrokerConfig, Image};
+use heddle_group as group;
+use heddle_group::{Context, GroupSettings, Groups, Soft, TopicName, Topics};
+use heddle_model::{Mono, Now, Ticket, TopicId};
+
+use crate::host::{Coordinator, Decided};
+
+pub struct GroupRoom {
+    settings: GroupSettings,
+    groups: Groups,
+    soft: Soft,
+    image: Arc<Image>,
+}
+
+impl GroupRoom {
+    pub fn new(settings: GroupSettings, image: Arc<Image>) -> GroupRoom {
+        GroupRoom { groups: Groups::new(settings.clone()), settings, soft: Soft::default(), image }
+    }
+
+    pub fn on_image(&mut self, image: &Arc<Image>) {
+        self.image = image.clone();
+    }
+
+    fn decided(decision: group::Decision) -> Decided<group::Answer> {
+        assert!(decision.producer.is_none(), "offsets are committed in transactions only once there are transactions");
+        Decided {
+            records: decision.records.into_iter().map(|entry| (entry.key, entry.value)).collect(),
+            answers: decision.answers,
+        }
+    }
+}
+
+/// Kafka's broker configs, as the coordinator takes them.
+pub fn settings_of(broker: &BrokerConfig) -> GroupSettings {
+    GroupSettings {
+        group_min_session_timeout_ms: broker.int("group.min.session.timeout.ms"),
+        group_max_session_timeout_ms: broker.int("group.max.session.timeout.ms"),
+        group_initial_rebalance_delay_ms: broker.int("group.initial.rebalance.delay.ms"),
+        offset_metadata_max_bytes: usize::try_from(broker.int("offset.metadata.max.bytes")).unwrap_or(0),
+        offsets_retention_ms: broker.number("offsets.retention.minutes").saturating_mul(60_000),
+        group_consumer_heartbeat_interval_ms: broker.int("group.consumer.heartbeat.interval.ms"),
+        group_consumer_session_timeout_ms: broker.int("group.consumer.session.timeout.ms"),
+        group_consumer_max_size: usize::try_from(broker.int("group.consumer.max.size")).unwrap_or(0),
+        ..GroupSettings::default()
+    }
+}
+
+impl Coordinator for GroupRoom {
+    type Ask = group::Ask;
+    type Answer = group::Answer;
+
+    fn loading() -> group::Answer {
+        group::Answer::Refused(group::Refusal::Loading)
+    }
+
+    fn not_coordinator() -> group::Answer {
+        group::Answer::Refused(group::Refusal::NotCoordinator)
+    }
+
+    fn interrupted() -> group::Answer {
+        group::Answer::Refused(group::Refusal::NotCoordinator)
+    }
+
+    fn decide(&mut self, now: Now, ask: group::Ask, ticket: Ticket, entropy: u128) -> Decided<group::Answer> {
+        let topics = Known(&self.image);
+        let context = Context { now, topics: &topics, entropy };
+        GroupRoom::decided(self.groups.decide(context, ask, ticket, &mut self.soft))
+    }
+
+    fn replay(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), String> {
+        self.groups.replay(key, value).map_err(|malformed| malformed.0.to_string())
+    }
+
+    fn after_replay(&mut self) -> Option<group::Answer> {
+        None
+    }
+
+    fn tick(&mut self, now: Now, entropy: u128) -> Decided<group::Answer> {
+        let topics = Known(&self.image);
+        let context = Context { now, topics: &topics, entropy };
+        GroupRoom::decided(self.groups.tick(context, &mut self.soft))
+    }
+
+    fn next_deadline(&self) -> Option<Mono> {
+        self.soft.next_deadline()
+    }
+
+    fn clear(&mut self) -> Vec<Ticket> {
+        self.groups = Groups::new(self.settings.clone());
+        std::mem::take(&mut self.soft).abandon()
+    }
+
+    fn on_loaded(&mut self, now: Now) {
+        let topics = Known(&self.image);
+        self.soft = self.groups.lead(Context { now, topics: &topics, entropy: 0 });
+    }
+}
+
+/// The image, as the coordinator asks about topics.
+struct Known<'a>(&'a Image);
+
+impl Topics for Known<'_> {
+    fn version(&self) -> u64 {
+        self.0.version
+    }
+
+    fn by_name(&self, name: &str) -> Option<(TopicId, i32)> {
+        self.0.topic(name).map(|topic| (topic.id, topic.partitions.len() as i32))
+    }
+
+    fn by_id(&self, id: TopicId) -> Option<(TopicName, i32)> {
+        self.0.topic_by_id(id).map(|topic| (TopicName::new(&topic.name), topic.partitions.len() as i32))
+    }
+
+    fn each_name(&self, visit: &mut dyn FnMut(&str)) {
+        self.0.topics().filter(|topic| !topic.internal).for_each(|topic| visit(&topic.name));
+    }
+}

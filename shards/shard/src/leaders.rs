@@ -1,0 +1,32 @@
+//! Who leads each partition, as the cores tell each other. Answers Metadata without asking the owner.
+
+use heddle_controller::Image;
+use heddle_model::{NodeId, PartitionId, Term};
+use rustc_hash::FxHashMap;
+
+#[derive(Default)]
+pub struct Leaders {
+    known: FxHashMap<PartitionId, (Option<NodeId>, Term)>,
+}
+
+impl Leaders {
+    /// News of an older term never replaces that of a newer one: clients ignore epochs that go back.
+    pub fn learn(&mut self, partition: PartitionId, leader: Option<NodeId>, term: Term) {
+        let entry = self.known.entry(partition).or_insert((leader, term));
+        if term >= entry.1 {
+            *entry = (leader, term);
+        }
+    }
+
+    pub fn forget_removed(&mut self, image: &Image) {
+        self.known
+            .retain(|partition, _| *partition == PartitionId::CONTROLLER || image.partition(*partition).is_some());
+    }
+}
+
+impl heddle_api::Leaders for Leaders {
+    fn leader(&self, partition: PartitionId) -> Option<(NodeId, Term)> {
+        let (leader, term) = self.known.get(&partition)?;
+        Some(((*leader)?, *term))
+    }
+}

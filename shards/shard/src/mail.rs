@@ -1,0 +1,71 @@
+//! What cores tell each other. Mail between two cores arrives once and in order.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use heddle_api::{Answer, Ask, Target};
+use heddle_controller::Image;
+use heddle_journal::RecoveredReplica;
+use heddle_model::{NodeId, PartitionId, ReplicaNumber, Term, Ticket};
+
+use crate::Metrics;
+
+pub enum Mail {
+    /// Questions to rooms of the receiving core. `image` is the version the asker acts on: a younger receiver first
+    /// waits until it has seen it.
+    Asks {
+        image: u64,
+        asks: Vec<(Ticket, Target, Ask)>,
+    },
+    Answers(Vec<(Ticket, Answer)>),
+    /// Watches whose time is over.
+    Cancels(Vec<(Ticket, Target)>),
+    /// The picture of the cluster changed.
+    Image(Arc<Image>),
+    /// Every replica that this image places on the sender serves, or cannot.
+    Reconciled {
+        version: u64,
+    },
+    /// Who leads these partitions.
+    Leaders(Vec<(PartitionId, Option<NodeId>, Term)>),
+    /// Start: a replica found in a journal of the sender, which belongs to the receiver.
+    Offer {
+        journal: u32,
+        number: ReplicaNumber,
+        replica: Box<RecoveredReplica>,
+    },
+    /// Start: the sender has offered all it found; `found` counts all replicas in its journals.
+    Offered {
+        found: usize,
+    },
+    /// Start: the receiver's copy in this journal is superseded, durably.
+    Drop {
+        journal: u32,
+        number: ReplicaNumber,
+    },
+    /// Stop: the sender's clients have their answers.
+    Drained,
+    /// From outside: say how you are. Answered by `Notice::Metrics`.
+    Scrape {
+        id: u64,
+    },
+    /// To outside.
+    Notice(Notice),
+}
+
+/// What the process around the cores is told.
+#[derive(Debug)]
+pub enum Notice {
+    /// The broker answers clients at this address.
+    Serving(SocketAddr),
+    /// It cannot start, or cannot go on; the text is for the person who reads it.
+    Failed(String),
+    /// Worth a line in the log.
+    Log(String),
+    Metrics {
+        id: u64,
+        metrics: Box<Metrics>,
+    },
+    /// A core has ended.
+    Halted,
+}

@@ -1,0 +1,63 @@
+//! What a core tells of itself: plain numbers, summed over cores and written as Prometheus text by the admin server.
+
+use heddle_api::Stats as ApiCounts;
+use heddle_journal::Stats as JournalStats;
+
+use crate::turn::Shard;
+
+/// Bounds of the turn length histogram. Microseconds.
+pub const TURN_BOUNDS_US: [u64; 10] = [10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000];
+
+/// Counted by the house itself.
+#[derive(Clone, Default, Debug)]
+pub struct Gauges {
+    /// Turns at most as long as each bound, and longer ones last.
+    pub turns: [u64; TURN_BOUNDS_US.len() + 1],
+    pub turns_us: u64,
+}
+
+impl Gauges {
+    pub fn on_turn(&mut self, us: u64) {
+        let at = TURN_BOUNDS_US.iter().position(|bound| us <= *bound).unwrap_or(TURN_BOUNDS_US.len());
+        self.turns[at] += 1;
+        self.turns_us += us;
+    }
+}
+
+/// One core's numbers at one moment.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    pub shard: u16,
+    pub ready: bool,
+    pub gauges: Gauges,
+    pub api: ApiCounts,
+    pub journal: JournalStats,
+    pub journal_waiting_bytes: u64,
+    pub partitions: u64,
+    pub damaged_partitions: u64,
+    pub tail_bytes: u64,
+    pub cached_bytes: u64,
+    pub request_bytes: u64,
+    pub memory_bytes: u64,
+    pub queued_asks: u64,
+}
+
+pub(crate) fn scrape(shard: &Shard) -> Metrics {
+    let replicas = || shard.replicas.iter().flatten();
+    let journal = shard.journals.first();
+    Metrics {
+        shard: shard.me.0,
+        ready: !shard.start.is_under_way() && shard.unserved.is_empty() && !shard.stop.is_asked(),
+        gauges: shard.gauges.clone(),
+        api: shard.api.stats().clone(),
+        journal: journal.map(|journal| journal.stats().clone()).unwrap_or_default(),
+        journal_waiting_bytes: journal.map_or(0, |journal| journal.waiting_bytes() as u64),
+        partitions: replicas().count() as u64,
+        damaged_partitions: replicas().filter(|replica| replica.is_damaged()).count() as u64,
+        tail_bytes: shard.budget.tail_bytes() as u64,
+        cached_bytes: shard.budget.cached_bytes() as u64,
+        request_bytes: shard.api.memory() as u64,
+        memory_bytes: shard.budget.memory() as u64,
+        queued_asks: shard.asks.len() as u64,
+    }
+}

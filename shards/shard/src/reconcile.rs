@@ -1,0 +1,198 @@
+//! Makes the core's replicas what the image says. Absence from an image never removes anything: only an explicit removal
+//! in an image newer than the replica does (trap 35).
+
+use std::sync::Arc;
+
+use heddle_controller::{Image, Topic};
+use heddle_model::{Incarnation, NodeId, PartitionId, ReplicaNumber, ShardId, Term, TopicSettings, Voter};
+use heddle_partition::{Replica, Seat, World};
+
+use crate::mail::Mail;
+use crate::owners::Owner;
+use crate::turn::Shard;
+
+/// The controller's own log is the first replica of every node.
+pub const CONTROLLER_REPLICA: ReplicaNumber = ReplicaNumber(0);
+
+impl Shard {
+    pub(crate) fn on_image(&mut self, image: Arc<Image>) {
+        if image.version <= self.image.version {
+            return;
+        }
+        let before = std::mem::replace(&mut self.image, image);
+        let image = self.image.clone();
+        for topic in image.topics() {
+            let known = before.topic_by_id(topic.id);
+            if !known.is_some_and(|known| Arc::ptr_eq(known, topic)) {
+                self.reconcile_topic(topic);
+            }
+        }
+        let mut removed = Vec::new();
+        for topic in before.topics().filter(|topic| image.topic_by_id(topic.id).is_none()) {
+            self.remove_topic(topic);
+            removed.push(topic.name.clone());
+        }
+        self.remove_dormant();
+        self.leaders.forget_removed(&image);
+        self.coordinators_on_image(&removed);
+        self.with_api(|api, view, wish| api.on_image(view, wish));
+        let early = std::mem::take(&mut self.early);
+        for (version, asks) in early {
+            if version <= image.version { self.asks.extend(asks) } else { self.early.push((version, asks)) }
+        }
+        self.report_reconciled();
+    }
+
+    fn reconcile_topic(&mut self, topic: &Topic) {
+        for (partition, placement) in topic.placements() {
+            let Some(replica) = placement.on(self.config.node) else { continue };
+            if self.core_of(replica.number) != self.me {
+                continue;
+            }
+            match self.by_number.get(&replica.number).copied() {
+                Some(slot) => {
+                    if let Some(replica) = self.replicas[slot].as_mut() {
+                        replica.set_settings(topic.settings.clone());
+                    }
+                }
+                None => {
+                    let voters = placement.replicas.iter().map(|replica| replica.voter).collect();
+                    self.seat(partition, replica.number, replica.voter, voters, topic.settings.clone());
+                }
+            }
+        }
+    }
+
+    /// Take a replica in: as the journal knew it, or new. It stands for election at once.
+    fn seat(
+        &mut self,
+        partition: PartitionId,
+        number: ReplicaNumber,
+        me: Voter,
+        voters: Vec<Voter>,
+        settings: Arc<TopicSettings>,
+    ) {
+        let slot = self.replicas.len();
+        let owner = self.owners.give(Owner::Replica(slot));
+        let seat = Seat { partition, number, owner, me };
+        let replica = match self.start.dormant.remove(&number) {
+            Some(found) => match Replica::recover(seat, &found, settings) {
+                Ok(replica) => replica,
+                Err(why) => return self.log(format!("{}: not opened: {why}", self.name_of(partition))),
+            },
+            None => {
+                let mut world = World {
+                    now: self.now,
+                    journal: &mut self.journals[0],
+                    effects: &mut self.effects,
+                    answers: &mut self.answers,
+                    news: &mut self.news,
+                };
+                Replica::create(seat, voters, settings, &mut world)
+            }
+        };
+        if replica.is_damaged() {
+            let text = "its journal is damaged: it takes no writes and is read up to the damage; \
+                        `heddle repair --accept-loss` gives up what lies behind";
+            self.log(format!("{}: {text}", self.name_of(partition)));
+            self.leaders.learn(partition, Some(self.config.node), replica.term());
+            let (term, node) = (replica.term(), self.config.node);
+            self.tell_all(|| Mail::Leaders(vec![(partition, Some(node), term)]));
+        } else {
+            self.unserved.insert(number);
+        }
+        self.replicas.push(Some(Box::new(replica)));
+        self.by_partition.insert(partition, slot);
+        self.by_number.insert(number, slot);
+        self.with_replica(slot, |replica, world| replica.campaign(world));
+        self.budget.touch(slot);
+    }
+
+    /// The controller's log. `fresh`: this data directory has never held a replica.
+    pub(crate) fn open_controller(&mut self, fresh: bool) {
+        if !fresh && !self.start.dormant.contains_key(&CONTROLLER_REPLICA) {
+            let text = "the data directory holds partitions but not the cluster's metadata log: it is not whole. \
+                        Restore the missing journal directory, or start with an empty data directory";
+            return self.notice(crate::Notice::Failed(text.into()));
+        }
+        let me = Voter { node: self.config.node, incarnation: Incarnation(0) };
+        let settings =
+            Arc::new(TopicSettings { cleanup_delete: false, cleanup_compact: true, ..TopicSettings::default() });
+        self.seat(PartitionId::CONTROLLER, CONTROLLER_REPLICA, me, vec![me], settings);
+    }
+
+    fn remove_topic(&mut self, topic: &Topic) {
+        for (partition, placement) in topic.placements() {
+            let Some(replica) = placement.on(self.config.node) else { continue };
+            if !self.image.is_removed(replica.number) {
+                continue;
+            }
+            if let Some(slot) = self.by_number.get(&replica.number).copied() {
+                self.by_partition.remove(&partition);
+                self.unserved.remove(&replica.number);
+                self.with_replica(slot, |replica, world| replica.leave(world));
+            }
+        }
+    }
+
+    /// Replicas that were removed while this core was down, or before it had told the journal.
+    fn remove_dormant(&mut self) {
+        let gone: Vec<ReplicaNumber> =
+            self.start.dormant.keys().copied().filter(|number| self.image.is_removed(*number)).collect();
+        for number in gone {
+            let found = self.start.dormant.remove(&number).expect("its key was just seen");
+            let Some((partition, _)) = heddle_partition::read_identity(found.state.config.clone()) else { continue };
+            let slot = self.replicas.len();
+            let owner = self.owners.give(Owner::Replica(slot));
+            let me = Voter { node: self.config.node, incarnation: Incarnation(0) };
+            let seat = Seat { partition, number, owner, me };
+            if let Ok(replica) = Replica::recover(seat, &found, Arc::new(TopicSettings::default())) {
+                self.replicas.push(Some(Box::new(replica)));
+                self.by_number.insert(number, slot);
+                self.with_replica(slot, |replica, world| replica.leave(world));
+            }
+        }
+    }
+
+    /// A removed replica's files are gone: nothing is under way any more, and its seat is free for ever.
+    pub(crate) fn on_removed(&mut self, number: ReplicaNumber) {
+        let Some(slot) = self.by_number.remove(&number) else { return };
+        if let Some(replica) = self.replicas[slot].take() {
+            self.owners.release(replica.owner());
+        }
+        self.budget.touch(slot);
+    }
+
+    pub(crate) fn on_leader(&mut self, partition: PartitionId, leader: Option<NodeId>, term: Term, serving: bool) {
+        self.leaders.learn(partition, leader, term);
+        self.tell_all(|| Mail::Leaders(vec![(partition, leader, term)]));
+        if let Some(slot) = self.by_partition.get(&partition).copied()
+            && let Some(replica) = self.replicas[slot].as_ref()
+            && serving
+        {
+            self.unserved.remove(&replica.number());
+        }
+        self.on_leading(partition, serving);
+        self.report_reconciled();
+    }
+
+    /// Tell the controller's core once everything that the image places here serves.
+    fn report_reconciled(&mut self) {
+        if self.unserved.is_empty() && self.reconciled < self.image.version {
+            let version = self.image.version;
+            self.reconciled = version;
+            let controller = self.core_of(CONTROLLER_REPLICA);
+            if controller == self.me {
+                self.on_reconciled(self.me, version);
+            } else {
+                self.letters.push((controller, Mail::Reconciled { version }));
+            }
+        }
+    }
+
+    pub(crate) fn on_reconciled(&mut self, from: ShardId, version: u64) {
+        if self.coordinators.on_reconciled(from, version, &mut self.replies) {
+            self.listen();
+        }
+    }
+}

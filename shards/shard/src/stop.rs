@@ -1,0 +1,64 @@
+//! A core's end: no new connections, answer what is in flight, wait for the other cores' clients, then for the journal.
+
+use std::collections::BTreeSet;
+
+use heddle_border::Effect;
+use heddle_journal::Journal;
+use heddle_model::{Mono, ShardId};
+
+use crate::mail::{Mail, Notice};
+use crate::turn::Shard;
+
+/// Clients that do not take their answers by then are cut off. Milliseconds.
+const DRAIN_MS: u64 = 3_000;
+
+#[derive(Default)]
+pub struct Stop {
+    asked_at: Option<Mono>,
+    said_drained: bool,
+    drained: BTreeSet<ShardId>,
+    halted: bool,
+}
+
+impl Stop {
+    pub fn is_asked(&self) -> bool {
+        self.asked_at.is_some()
+    }
+
+    pub fn deadline(&self) -> Option<Mono> {
+        if self.halted { None } else { self.asked_at.map(|at| at.plus_ms(DRAIN_MS)) }
+    }
+}
+
+impl Shard {
+    pub(crate) fn on_stop(&mut self) {
+        if self.stop.is_asked() {
+            return;
+        }
+        self.stop.asked_at = Some(self.now.mono);
+        self.unlisten();
+        self.journals.iter_mut().for_each(Journal::on_stop);
+        self.with_api(|api, view, wish| api.drain(view, wish));
+    }
+
+    pub(crate) fn on_drained(&mut self, from: ShardId) {
+        self.stop.drained.insert(from);
+    }
+
+    pub(crate) fn advance_stop(&mut self) {
+        let Some(deadline) = self.stop.deadline() else { return };
+        let late = self.now.mono >= deadline;
+        if !self.stop.said_drained && (self.api.is_drained() || late) {
+            self.stop.said_drained = true;
+            self.stop.drained.insert(self.me);
+            self.tell_all(|| Mail::Drained);
+        }
+        let all = self.stop.drained.len() == usize::from(self.config.shards);
+        let quiet = self.journals.iter().all(|journal| journal.idle());
+        if (all && quiet && self.stop.said_drained) || (late && self.now.mono >= deadline.plus_ms(DRAIN_MS)) {
+            self.stop.halted = true;
+            self.notice(Notice::Halted);
+            self.effects.push(Effect::Halt);
+        }
+    }
+}

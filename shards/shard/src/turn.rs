@@ -1,0 +1,462 @@
+//! One turn of a core: take what happened, carry asks and answers until all is quiet, flush the journal once, hand out
+//! effects.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use heddle_api::{Answer, Api, Ask, Target, View, Wish};
+use heddle_border::{Done, Effect, Event, Failed, Machine, Out, Turn};
+use heddle_controller::Image;
+use heddle_journal::{Journal, Ordinal};
+use heddle_model::{Mono, Now, PartitionId, ReplicaNumber, ShardId, Ticket};
+use heddle_partition::{self as partition, News, Replica, World};
+use rustc_hash::FxHashMap;
+
+use crate::budget::Budget;
+use crate::coordinators::Coordinators;
+use crate::entropy::Entropy;
+use crate::leaders::Leaders;
+use crate::mail::{Mail, Notice};
+use crate::metrics::Gauges;
+use crate::owners::{API, HOUSE, Owner, Owners};
+use crate::start::Start;
+use crate::stop::Stop;
+use crate::{ShardConfig, metrics};
+
+/// Letters and events taken in one turn; the rest waits for the next.
+const EVENTS_A_TURN: usize = 4096;
+const LETTERS_A_TURN: usize = 1024;
+/// How often each replica's housekeeping comes around, and in how many portions.
+const MAINTENANCE_MS: u64 = 30_000;
+const MAINTENANCE_PORTIONS: u64 = 30;
+
+pub struct Shard {
+    pub(crate) me: ShardId,
+    pub(crate) config: ShardConfig,
+    pub(crate) now: Now,
+    pub(crate) start: Start,
+    pub(crate) stop: Stop,
+    pub(crate) owners: Owners,
+    /// The core's own, then those adopted at start.
+    pub(crate) journals: Vec<Journal>,
+    pub(crate) replicas: Vec<Option<Box<Replica>>>,
+    pub(crate) by_partition: FxHashMap<PartitionId, usize>,
+    pub(crate) by_number: FxHashMap<ReplicaNumber, usize>,
+    pub(crate) api: Api,
+    pub(crate) image: Arc<Image>,
+    pub(crate) leaders: Leaders,
+    pub(crate) coordinators: Coordinators,
+    pub(crate) entropy: Entropy,
+    pub(crate) budget: Budget,
+    pub(crate) gauges: Gauges,
+    /// Replicas created or recovered that do not serve yet, and the image version last reported as reconciled.
+    pub(crate) unserved: BTreeSet<ReplicaNumber>,
+    pub(crate) reconciled: u64,
+    /// Asks from a core whose image is younger than ours.
+    pub(crate) early: Vec<(u64, Asks)>,
+    maintain_at: Mono,
+    maintain_next: usize,
+    // What the rooms said during this turn; emptied by `carry`.
+    pub(crate) asks: VecDeque<(Ticket, Target, Ask)>,
+    pub(crate) answers: Vec<(Ticket, partition::Answer)>,
+    pub(crate) replies: Vec<(Ticket, Answer)>,
+    pub(crate) news: Vec<News>,
+    pub(crate) wish: Wish,
+    pub(crate) effects: Vec<Effect>,
+    pub(crate) letters: Vec<(ShardId, Mail)>,
+    pub(crate) abroad: BTreeMap<ShardId, Abroad>,
+    durable: Vec<(ReplicaNumber, Ordinal)>,
+}
+
+/// Questions on their way to rooms of a core.
+pub(crate) type Asks = Vec<(Ticket, Target, Ask)>;
+
+/// What one turn has for another core: one letter of each kind.
+#[derive(Default)]
+pub(crate) struct Abroad {
+    asks: Asks,
+    answers: Vec<(Ticket, Answer)>,
+    cancels: Vec<(Ticket, Target)>,
+}
+
+impl Shard {
+    pub fn new(me: ShardId, config: ShardConfig) -> Shard {
+        let image = Arc::new(Image::empty(config.settings.clone()));
+        Shard {
+            me,
+            now: Now::default(),
+            start: Start::default(),
+            stop: Stop::default(),
+            owners: Owners::default(),
+            journals: Vec::new(),
+            replicas: Vec::new(),
+            by_partition: FxHashMap::default(),
+            by_number: FxHashMap::default(),
+            api: Api::new(me, API, config.api.clone()),
+            coordinators: Coordinators::new(&config),
+            image,
+            leaders: Leaders::default(),
+            entropy: Entropy::new(config.seed, me.0),
+            budget: Budget::new(config.memory),
+            gauges: Gauges::default(),
+            unserved: BTreeSet::new(),
+            reconciled: 0,
+            early: Vec::new(),
+            maintain_at: Mono(0),
+            maintain_next: 0,
+            asks: VecDeque::new(),
+            answers: Vec::new(),
+            replies: Vec::new(),
+            news: Vec::new(),
+            wish: Wish::default(),
+            effects: Vec::new(),
+            letters: Vec::new(),
+            abroad: BTreeMap::new(),
+            durable: Vec::new(),
+            config,
+        }
+    }
+
+    /// Whose core a replica of this node lives on.
+    pub(crate) fn core_of(&self, number: ReplicaNumber) -> ShardId {
+        ShardId((number.0 % u64::from(self.config.shards)) as u16)
+    }
+
+    pub(crate) fn cores(&self) -> impl Iterator<Item = ShardId> + use<> {
+        (0..self.config.shards).map(ShardId)
+    }
+
+    pub(crate) fn tell_all(&mut self, letter: impl Fn() -> Mail) {
+        let me = self.me;
+        for core in self.cores().filter(|core| *core != me) {
+            self.letters.push((core, letter()));
+        }
+    }
+
+    pub(crate) fn notice(&mut self, notice: Notice) {
+        self.letters.push((ShardId::OUTSIDE, Mail::Notice(notice)));
+    }
+
+    pub(crate) fn log(&mut self, text: String) {
+        self.notice(Notice::Log(text));
+    }
+
+    // ---- events ----
+
+    fn on_event(&mut self, event: Event) {
+        match event {
+            Event::Opened { conn, listener, peer } => {
+                self.with_api(|api, view, wish| api.on_opened(conn, peer, listener, view, wish))
+            }
+            Event::Received { conn, bytes } => {
+                self.with_api(|api, view, wish| api.on_received(conn, bytes, view, wish))
+            }
+            Event::Sent { token, .. } => self.with_api(|api, view, wish| api.on_sent(token, view, wish)),
+            Event::Closed { conn } => self.with_api(|api, view, wish| api.on_closed(conn, view, wish)),
+            Event::Disk { token, result } if token.owner == HOUSE => self.on_house_disk(token.seq, result),
+            Event::Disk { token, result } => self.on_disk(token.owner, token.seq, result),
+            Event::Worked { token, result } => {
+                if let Some(Owner::Replica(slot)) = self.owners.find(token.owner) {
+                    self.with_replica(slot, |replica, world| replica.on_worked(token.seq, result, world));
+                }
+            }
+            Event::Listening { result, .. } => self.on_listening(result),
+            Event::Stop => self.on_stop(),
+        }
+    }
+
+    fn on_disk(&mut self, owner: u32, seq: u32, result: Result<Done, Failed>) {
+        match self.owners.find(owner) {
+            Some(Owner::Journal(at)) => {
+                self.journals[at].on_disk(self.now, seq, result, &mut self.effects);
+                self.on_journal(at);
+            }
+            Some(Owner::Replica(slot)) => {
+                self.with_replica(slot, |replica, world| replica.on_disk(seq, result, world));
+                self.budget.touch(slot);
+            }
+            None => panic!("owner {owner} was released while its disk operation was under way"),
+        }
+    }
+
+    fn on_journal(&mut self, at: usize) {
+        if self.start.is_under_way() {
+            self.on_start_journal(at);
+        }
+        if at != 0 {
+            return;
+        }
+        let mut durable = std::mem::take(&mut self.durable);
+        self.journals[0].take_durable(&mut durable);
+        for (number, ordinal) in durable.drain(..) {
+            self.on_start_durable(number, ordinal);
+            if let Some(slot) = self.by_number.get(&number).copied() {
+                self.with_replica(slot, |replica, world| replica.on_durable(ordinal, world));
+                self.budget.touch(slot);
+            }
+        }
+        self.durable = durable;
+    }
+
+    // ---- mail ----
+
+    fn on_mail(&mut self, from: ShardId, mail: Mail) {
+        match mail {
+            Mail::Asks { image, asks } if image > self.image.version => self.early.push((image, asks)),
+            Mail::Asks { asks, .. } => self.asks.extend(asks),
+            Mail::Answers(answers) => {
+                for (ticket, answer) in answers {
+                    self.with_api(|api, view, wish| api.on_answer(ticket, answer, view, wish));
+                }
+            }
+            Mail::Cancels(cancels) => cancels.into_iter().for_each(|(ticket, target)| self.cancel(ticket, target)),
+            Mail::Image(image) => self.on_image(image),
+            Mail::Reconciled { version } => self.on_reconciled(from, version),
+            Mail::Leaders(leaders) => {
+                leaders.into_iter().for_each(|(partition, leader, term)| self.leaders.learn(partition, leader, term))
+            }
+            Mail::Offer { journal, number, replica } => self.on_offer(from, journal, number, *replica),
+            Mail::Offered { found } => self.on_offered(from, found),
+            Mail::Drop { journal, number } => self.on_drop(journal, number),
+            Mail::Drained => self.on_drained(from),
+            Mail::Scrape { id } => {
+                let metrics = Box::new(metrics::scrape(self));
+                self.notice(Notice::Metrics { id, metrics });
+            }
+            Mail::Notice(_) => unreachable!("notices go out, never in"),
+        }
+    }
+
+    // ---- the rooms, each lent what it may touch ----
+
+    pub(crate) fn with_api(&mut self, act: impl FnOnce(&mut Api, &View<'_>, &mut Wish)) {
+        let view = View { image: &self.image, leaders: &self.leaders, now: self.now, me: self.config.node };
+        act(&mut self.api, &view, &mut self.wish);
+    }
+
+    pub(crate) fn with_replica(&mut self, slot: usize, act: impl FnOnce(&mut Replica, &mut World<'_>)) {
+        let Some(replica) = self.replicas[slot].as_mut() else { return };
+        let mut world = World {
+            now: self.now,
+            journal: &mut self.journals[0],
+            effects: &mut self.effects,
+            answers: &mut self.answers,
+            news: &mut self.news,
+        };
+        act(replica, &mut world);
+    }
+
+    // ---- carrying ----
+
+    /// Carry asks, answers and news between the rooms of this core until none is left.
+    fn carry(&mut self) {
+        loop {
+            if !(self.wish.effects.is_empty() && self.wish.asks.is_empty() && self.wish.cancels.is_empty()) {
+                self.take_wishes();
+            } else if let Some((ticket, target, ask)) = self.asks.pop_front() {
+                self.ask(ticket, target, ask);
+            } else if !self.answers.is_empty() {
+                for (ticket, answer) in std::mem::take(&mut self.answers) {
+                    self.deliver_partition(ticket, answer);
+                }
+            } else if !self.replies.is_empty() {
+                for (ticket, answer) in std::mem::take(&mut self.replies) {
+                    self.deliver(ticket, answer);
+                }
+            } else if !self.news.is_empty() {
+                for news in std::mem::take(&mut self.news) {
+                    self.on_news(news);
+                }
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn take_wishes(&mut self) {
+        self.effects.append(&mut self.wish.effects);
+        for (ticket, target, ask) in std::mem::take(&mut self.wish.asks) {
+            match self.route(&target) {
+                Some(core) if core == self.me => self.asks.push_back((ticket, target, ask)),
+                Some(core) => self.abroad.entry(core).or_default().asks.push((ticket, target, ask)),
+                None => self.deliver(ticket, Answer::Unreachable),
+            }
+        }
+        for (ticket, target) in std::mem::take(&mut self.wish.cancels) {
+            match self.route(&target) {
+                Some(core) if core == self.me => self.cancel(ticket, target),
+                Some(core) => self.abroad.entry(core).or_default().cancels.push((ticket, target)),
+                // The partition is gone, and its replica answered everybody when it left.
+                None => {}
+            }
+        }
+    }
+
+    /// The core of this node that can answer. `None`: no replica here.
+    fn route(&self, target: &Target) -> Option<ShardId> {
+        match target {
+            Target::Controller => Some(self.core_of(crate::reconcile::CONTROLLER_REPLICA)),
+            Target::Partition(partition) => {
+                let placement = self.image.partition(*partition)?;
+                Some(self.core_of(placement.on(self.config.node)?.number))
+            }
+            Target::Group(_) | Target::GroupPartition(_) | Target::Transaction(_) => {
+                let partition = self.coordinators.partition_of(target, &self.image)?;
+                self.route(&Target::Partition(partition))
+            }
+        }
+    }
+
+    fn ask(&mut self, ticket: Ticket, target: Target, ask: Ask) {
+        match (target, ask) {
+            (Target::Partition(partition), Ask::Partition(ask)) => {
+                let Some(slot) = self.by_partition.get(&partition).copied() else {
+                    let refused = partition::Answer::Refused(partition::Refusal::UnknownPartition);
+                    return self.answers.push((ticket, refused));
+                };
+                self.with_replica(slot, |replica, world| replica.ask(ticket, ask, world));
+                self.budget.touch(slot);
+            }
+            (target, ask) => self.ask_coordinator(ticket, target, ask),
+        }
+    }
+
+    fn cancel(&mut self, ticket: Ticket, target: Target) {
+        let Target::Partition(partition) = target else { return };
+        if let Some(slot) = self.by_partition.get(&partition).copied() {
+            self.with_replica(slot, |replica, world| replica.cancel(ticket, world));
+        }
+    }
+
+    fn deliver_partition(&mut self, ticket: Ticket, answer: partition::Answer) {
+        if ticket.home == self.me && ticket.slot >= crate::coordinators::HOST_SLOTS {
+            self.on_host_answer(ticket, answer);
+        } else {
+            self.deliver(ticket, Answer::Partition(answer));
+        }
+    }
+
+    pub(crate) fn deliver(&mut self, ticket: Ticket, answer: Answer) {
+        if Shard::is_for_house(ticket) {
+            return;
+        }
+        if ticket.home == self.me {
+            self.with_api(|api, view, wish| api.on_answer(ticket, answer, view, wish));
+        } else {
+            self.abroad.entry(ticket.home).or_default().answers.push((ticket, answer));
+        }
+    }
+
+    fn on_news(&mut self, news: News) {
+        match news {
+            News::Leader { partition, leader, term, serving } => self.on_leader(partition, leader, term, serving),
+            News::Trouble { partition, what } => self.log(format!("{}: {what}", self.name_of(partition))),
+            News::Removed { replica } => self.on_removed(replica),
+            News::Peer { partition, .. } | News::Replicate { partition, .. } | News::Restate { partition, .. } => {
+                panic!("{partition:?} has a peer, and this broker is alone")
+            }
+        }
+    }
+
+    /// A partition as a person calls it.
+    pub(crate) fn name_of(&self, partition: PartitionId) -> String {
+        match self.image.topic_by_id(partition.topic) {
+            Some(topic) => format!("{}-{}", topic.name, partition.index),
+            None if partition == PartitionId::CONTROLLER => "__cluster_metadata-0".into(),
+            None => format!("{partition:?}"),
+        }
+    }
+
+    // ---- time ----
+
+    fn on_time(&mut self) {
+        if self.start.is_under_way() {
+            return;
+        }
+        self.with_api(|api, view, wish| api.on_time(view, wish));
+        self.tick_coordinators();
+        if self.now.mono >= self.maintain_at {
+            self.maintain_at = self.now.mono.plus_ms(MAINTENANCE_MS / MAINTENANCE_PORTIONS);
+            let portion = self.replicas.len().div_ceil(MAINTENANCE_PORTIONS as usize);
+            for _ in 0..portion {
+                let slot = self.maintain_next % self.replicas.len();
+                self.maintain_next = slot + 1;
+                self.with_replica(slot, |replica, world| replica.maintain(world));
+            }
+        }
+    }
+
+    fn wake(&self, out: &mut Out<Mail>) {
+        let deadlines =
+            [self.journals.iter().filter_map(Journal::wake_at).min(), self.wish.wake_at, self.stop.deadline()];
+        deadlines.into_iter().flatten().for_each(|at| out.wake(at));
+        if let Some(at) = self.coordinators.next_deadline() {
+            out.wake(at);
+        }
+        if self.replicas.iter().any(Option::is_some) {
+            out.wake(self.maintain_at);
+        }
+    }
+
+    /// Everything answered in this turn leaves, one send for each connection. That frees slots for requests that waited,
+    /// and those may be answered at once again.
+    fn answer_clients(&mut self) {
+        loop {
+            self.with_api(|api, view, wish| api.flush(view, wish));
+            if self.wish.asks.is_empty() && self.wish.cancels.is_empty() {
+                break;
+            }
+            self.carry();
+        }
+        self.carry();
+    }
+
+    fn hand_out(&mut self, out: &mut Out<Mail>) {
+        out.effects.append(&mut self.effects);
+        out.mail.append(&mut self.letters);
+        for (core, abroad) in &mut self.abroad {
+            if !abroad.asks.is_empty() {
+                let asks = std::mem::take(&mut abroad.asks);
+                out.mail.push((*core, Mail::Asks { image: self.image.version, asks }));
+            }
+            if !abroad.cancels.is_empty() {
+                out.mail.push((*core, Mail::Cancels(std::mem::take(&mut abroad.cancels))));
+            }
+            if !abroad.answers.is_empty() {
+                out.mail.push((*core, Mail::Answers(std::mem::take(&mut abroad.answers))));
+            }
+        }
+    }
+}
+
+impl Machine for Shard {
+    type Mail = Mail;
+
+    fn turn(&mut self, turn: Turn<'_, Mail>, out: &mut Out<Mail>) {
+        self.now = turn.now;
+        self.gauges.on_turn(turn.previous_us);
+        self.begin_once();
+        for _ in 0..LETTERS_A_TURN {
+            let Some((from, mail)) = turn.mail.pop_front() else { break };
+            self.on_mail(from, mail);
+        }
+        for _ in 0..EVENTS_A_TURN {
+            let Some(event) = turn.events.pop_front() else { break };
+            self.on_event(event);
+        }
+        self.on_time();
+        self.carry();
+        self.spend_budget();
+        self.carry();
+        self.answer_clients();
+        self.advance_stop();
+        for journal in &mut self.journals {
+            journal.flush(self.now, &mut self.effects);
+        }
+        self.hand_out(out);
+        self.wake(out);
+        if !turn.events.is_empty() || !turn.mail.is_empty() {
+            out.wake(self.now.mono);
+        }
+    }
+}

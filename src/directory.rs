@@ -1,0 +1,44 @@
+//! The data directory belongs to one process at a time.
+
+use std::fs::{self, File, OpenOptions};
+use std::path::Path;
+
+use nix::fcntl::{Flock, FlockArg};
+
+/// Holds the directory until dropped; the kernel lets go of it also when the process is killed.
+pub struct Held(#[expect(dead_code, reason = "held for its lock")] Flock<File>);
+
+/// # Errors
+/// If another process holds the directory, or it cannot be made or written.
+pub fn hold(dir: &Path) -> Result<Held, String> {
+    fs::create_dir_all(dir).map_err(|e| format!("data directory {}: {e}", dir.display()))?;
+    let path = dir.join("lock");
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(|e| format!("data directory {}: {e}", dir.display()))?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(Held(lock)),
+        Err(_) => Err(format!(
+            "data directory {} is in use by another heddle process; stop that one, or give another --data-dir",
+            dir.display()
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_has_one_holder() {
+        let dir = std::env::temp_dir().join(format!("heddle-lock-{}", std::process::id()));
+        let held = hold(&dir).unwrap();
+        assert!(hold(&dir).err().expect("the first still holds it").contains("in use"));
+        drop(held);
+        assert!(hold(&dir).is_ok());
+        fs::remove_dir_all(dir).unwrap();
+    }
+}
