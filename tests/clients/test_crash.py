@@ -8,8 +8,8 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 
 def create(broker, name, partitions):
-    futures = AdminClient({"bootstrap.servers": broker.address}).create_topics([NewTopic(name, partitions)])
-    for future in futures.values():
+    admin = AdminClient({"bootstrap.servers": broker.address})  # the futures end with it
+    for future in admin.create_topics([NewTopic(name, partitions)]).values():
         future.result(30)
 
 
