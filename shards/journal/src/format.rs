@@ -35,6 +35,8 @@ pub(crate) enum FrameKind {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Header {
     pub kind: FrameKind,
+    /// Damage may have hidden replicas, and nobody has dealt with that yet.
+    pub misses: bool,
     pub entries: u32,
     pub id: u128,
     /// One life of a process on this journal.
@@ -78,9 +80,10 @@ impl Header {
             2 => FrameKind::Records,
             _ => return None,
         };
-        reader.take(1)?;
+        let misses = reader.u8()? != 0;
         let header = Header {
             kind,
+            misses,
             entries: reader.u32()?,
             id: reader.u128()?,
             run: reader.u64()?,
@@ -110,7 +113,7 @@ impl Header {
         let mut bytes = Vec::with_capacity(HEADER_BYTES);
         bytes.extend_from_slice(&MAGIC);
         bytes.extend_from_slice(&VERSION.to_le_bytes());
-        bytes.extend_from_slice(&[self.kind as u8, 0]);
+        bytes.extend_from_slice(&[self.kind as u8, u8::from(self.misses)]);
         bytes.extend_from_slice(&self.entries.to_le_bytes());
         bytes.extend_from_slice(&self.id.to_le_bytes());
         let places = [self.run, self.file, self.number, self.known, self.oldest, self.fence, self.previous];
@@ -467,6 +470,7 @@ mod tests {
     fn header() -> Header {
         Header {
             kind: FrameKind::Records,
+            misses: true,
             entries: 0,
             id: 77,
             run: 2,

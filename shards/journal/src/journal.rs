@@ -138,10 +138,17 @@ impl Journal {
         }
     }
 
-    /// A new replica with an empty tail. Its answer is durable at the ordinal, which is 1.
+    /// A new replica with an empty tail, durable at the ordinal, which is 1 unless damage left an unknown replica of that
+    /// number.
     pub fn create(&mut self, replica: ReplicaNumber, state: ReplicaState) -> Ordinal {
-        assert!(!self.lanes.knows(replica), "replica {replica} is in this journal already");
+        assert!(self.state(replica).is_none(), "replica {replica} is in this journal already");
         self.restate(replica, state, Vec::new())
+    }
+
+    /// Damage that may have hidden replicas was dealt with: whoever should be here and is not was set apart. Until then
+    /// each recovery reports `may_miss_replicas` again.
+    pub fn accept_losses(&mut self) {
+        self.writer.misses = false;
     }
 
     /// Replace all that is known of a replica by `state` and `tail`: valid when all of it is durable, which is at the

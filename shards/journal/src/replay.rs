@@ -85,6 +85,8 @@ pub(crate) struct Replay {
     pub newest: u64,
     pub stories: BTreeMap<ReplicaNumber, Story>,
     lost: bool,
+    /// The last frame that counts says that replicas may be missing.
+    misses: bool,
     pub report: Report,
 }
 
@@ -114,6 +116,7 @@ impl Replay {
             newest: 0,
             stories: BTreeMap::new(),
             lost: false,
+            misses: false,
             report: Report::default(),
         };
         let mut search = Vec::new();
@@ -205,7 +208,10 @@ impl Replay {
                 self.report.may_miss_replicas |= self.highest.frame > 1;
                 self.phase = Phase::Done;
             }
-            Phase::Walk { chain, .. } if chain.is_empty() => self.phase = Phase::Done,
+            Phase::Walk { chain, .. } if chain.is_empty() => {
+                self.report.may_miss_replicas |= self.misses;
+                self.phase = Phase::Done;
+            }
             _ => {}
         }
     }
@@ -399,6 +405,7 @@ impl Replay {
     }
 
     fn pass(&mut self, walk: &mut Walk, header: &Header, sum: Option<u32>) {
+        self.misses = header.misses;
         self.last = Some((header.number, sum));
         walk.expected = Some(header.number + 1);
         walk.at += header.frame_bytes();
@@ -462,6 +469,9 @@ impl Replay {
         self.report.damage.push(Damage { file, at: walk.at as u64, first, last, hit: Vec::new() });
         if first < walk.found.records_from {
             walk.stated = None;
+        } else {
+            // The opening comes before the loss and says nothing of it.
+            self.end_opening(walk);
         }
         if !opening && last >= walk.found.records_from {
             self.lost = true;

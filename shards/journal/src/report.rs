@@ -36,10 +36,10 @@ pub struct Report {
     /// Frames after a torn one, in the same run: never acknowledged, dropped.
     pub frames_dropped: u64,
     pub damage: Vec<Damage>,
-    /// Replicas whose state is not known at all; they are not among the recovered.
+    /// Replicas whose state is not known at all; they are not among the recovered. Reported until restated or gone.
     pub unknown: Vec<ReplicaNumber>,
     /// Damage may have hidden the creation of replicas of which nothing else is known: whoever should be here and is
-    /// not must be treated as damaged.
+    /// not must be treated as damaged. Reported until `Journal::accept_losses`.
     pub may_miss_replicas: bool,
     /// Files of another journal; they are left alone.
     pub foreign: Vec<String>,

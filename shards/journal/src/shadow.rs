@@ -119,6 +119,11 @@ impl Shadow {
         }
     }
 
+    /// Everything below is settled.
+    pub fn mark(&self) -> Option<Offset> {
+        Some(self.state.as_ref()?.mark.as_ref()?.offset)
+    }
+
     /// A batch of the tail that stands in file `file` of a checkpoint.
     pub fn add_extent(&mut self, batch: &TailBatch, file: u64) {
         extend(&mut self.extents, batch, file);

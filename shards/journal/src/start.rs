@@ -69,10 +69,16 @@ impl Journal {
                     }
                     recovered.replicas.insert(replica, *found);
                 }
-                Finished::Unknown => recovered.report.unknown.push(replica),
+                Finished::Unknown(shadow) => {
+                    // It stays unknown, in later lives too, until it is restated or gone.
+                    self.lanes.open(replica, shadow.ordinal);
+                    self.shadows.insert(replica, *shadow);
+                    recovered.report.unknown.push(replica);
+                }
                 Finished::Never => {}
             }
         }
+        self.writer.misses = recovered.report.may_miss_replicas;
         self.recovered = Some(recovered);
     }
 

@@ -27,6 +27,8 @@ pub(crate) struct Story {
     holes: Vec<Hole>,
     /// Records of it are missing, batches perhaps; the next batch shows where.
     gap: bool,
+    /// Batches at the tail's front that a lost truncation may have cut.
+    doubtful: usize,
     /// A frame was lost in which it may or may not have had a record.
     pub suspect: bool,
     /// Its state at the start of replay is known.
@@ -36,7 +38,7 @@ pub(crate) struct Story {
 impl Story {
     pub fn new(shadow: Shadow, based: bool) -> Story {
         let (tail, staged, holes) = (VecDeque::new(), Vec::new(), Vec::new());
-        Story { shadow, tail, staged, holes, gap: false, suspect: false, based }
+        Story { shadow, tail, staged, holes, gap: false, doubtful: 0, suspect: false, based }
     }
 
     /// Check that a record follows the last one seen; if not, records are missing.
@@ -51,6 +53,7 @@ impl Story {
     pub fn miss(&mut self) {
         self.shadow.damaged = true;
         self.gap = true;
+        self.doubtful = self.tail.len();
         self.suspect = false;
     }
 
@@ -62,6 +65,7 @@ impl Story {
             self.holes.push(Hole { from: row.base(), settled_at: row.base().plus(1) });
         } else {
             self.gap = true;
+            self.doubtful = self.tail.len();
         }
     }
 
@@ -88,19 +92,30 @@ impl Story {
         match record {
             Record::Append(batch, _) => {
                 if std::mem::take(&mut self.gap) {
+                    // Among what is missing may be a truncation.
+                    self.cut(batch.base);
                     self.holes.push(Hole { from: batch.base, settled_at: batch.base });
                 }
                 self.tail.push_back(batch);
             }
-            Record::Truncate { to, .. } => {
-                while self.tail.back().is_some_and(|last| last.base >= to) {
-                    self.tail.pop_back();
-                }
-                self.holes.retain(|hole| hole.from < to);
-            }
-            Record::Mark(mark) => self.settle(mark.offset),
+            Record::Truncate { to, .. } => self.cut(to),
+            Record::Mark(mark) => self.on_mark(mark.offset),
             Record::State { .. } | Record::Line { .. } | Record::Config(_) | Record::LogStart(_) => {}
         }
+    }
+
+    fn cut(&mut self, to: Offset) {
+        while self.tail.back().is_some_and(|last| last.base >= to) {
+            self.tail.pop_back();
+        }
+        self.holes.retain(|hole| hole.from < to);
+        self.doubtful = self.doubtful.min(self.tail.len());
+    }
+
+    /// What is settled beyond a gap need not continue what was read before it.
+    fn on_mark(&mut self, offset: Offset) {
+        self.tail.drain(..std::mem::take(&mut self.doubtful));
+        self.settle(offset);
     }
 
     fn settle(&mut self, offset: Offset) {
@@ -115,6 +130,7 @@ impl Story {
             self.tail = std::mem::take(&mut self.staged).into();
             self.holes.clear();
             self.gap = false;
+            self.doubtful = 0;
             self.based = true;
         }
     }
@@ -138,7 +154,11 @@ impl Story {
             if self.based || self.shadow.ordinal != stated.ordinal {
                 self.miss();
             }
+            let before = self.shadow.mark();
             self.shadow.adopt(stated);
+            if let Some(mark) = self.shadow.mark().filter(|mark| before != Some(*mark)) {
+                self.on_mark(mark);
+            }
             self.based = true;
         }
         self.suspect = false;
@@ -159,7 +179,8 @@ impl Story {
         self.shadow.damaged |= self.suspect || !self.based;
         self.shadow.staged = None;
         let Some(state) = self.shadow.state.clone() else {
-            return if self.shadow.damaged { Finished::Unknown } else { Finished::Never };
+            self.shadow.forget_extents();
+            return if self.shadow.damaged { Finished::Unknown(Box::new(self.shadow)) } else { Finished::Never };
         };
         if let Some(mark) = &state.mark {
             self.settle(mark.offset);
@@ -178,7 +199,7 @@ pub(crate) enum Finished {
     /// `cut`: batches from here on follow a lost one and are not given back.
     Known { shadow: Box<Shadow>, recovered: Box<RecoveredReplica>, cut: Option<Offset> },
     /// Damage left nothing of its state.
-    Unknown,
+    Unknown(Box<Shadow>),
     /// Its first statement was never complete.
     Never,
 }

@@ -94,6 +94,8 @@ pub(crate) struct Writer {
     durable_at: Mono,
     /// No frame says yet that the last one is durable.
     unvouched: bool,
+    /// Said by every frame until the losses of a damaged journal are dealt with.
+    pub misses: bool,
 }
 
 impl Writer {
@@ -120,6 +122,7 @@ impl Writer {
             broken: None,
             durable_at: now,
             unvouched: false,
+            misses: false,
         }
     }
 
@@ -306,6 +309,7 @@ impl Journal {
         assert!(at + bytes as u64 <= self.ring.len(slot), "a frame of {bytes} at {at} fits its file");
         let header = Header {
             kind,
+            misses: self.writer.misses,
             entries: entries.len() as u32,
             id: self.writer.id,
             run: self.writer.run,

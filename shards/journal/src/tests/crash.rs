@@ -213,7 +213,7 @@ fn small_state_outlives_the_file_it_was_written_to() {
 /// such a place has a good header and directory, and behind it whole old batches with good CRCs of their own.
 #[test]
 fn a_torn_frame_over_old_batches_of_the_same_size_is_not_believed() {
-    let lens = [512 - (128 + 4 * 80) % 512 + 512, 1024, 3072, 2048];
+    let lens = [2 * 512 - (128 + 4 * 80), 1024, 3072, 2048];
     let mut rig = Rig::new(1, config());
     let replica = rig.create();
     rig.settle();
