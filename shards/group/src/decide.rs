@@ -4,9 +4,9 @@ use heddle_model::Ticket;
 
 use crate::{
     Answer, Ask, ConsumerDescribed, ConsumerHeartbeat, ConsumerHeartbeatAnswer, Context, Decision, Entry, GroupId,
-    Groups, Join, Refusal, Soft,
+    Groups, Heartbeat, Join, Leave, Leaver, MemberId, Refusal, Soft, Sync,
     classic::{Classic, ClassicGroup},
-    consumer::{Consumer, ConsumerGroup, tombstones},
+    consumer::{Consumer, ConsumerGroup, upgrade, waiting},
     door,
     hard::{Body, Group},
     schema::{GroupMetadata, Key},
@@ -47,16 +47,13 @@ impl<'a> Turn<'a> {
     fn on_ask(&mut self, ask: Ask, ticket: Ticket) {
         match ask {
             Ask::Join(join) => self.join(join, ticket),
-            Ask::Sync(sync) => {
-                let group = sync.group.clone();
-                self.with_members(&group, ticket, |classic| classic.sync(sync, ticket));
-            }
+            Ask::Sync(sync) => self.sync(sync, ticket),
             Ask::Heartbeat(heartbeat) => {
-                let outcome = self.member_of(&heartbeat.group, |classic| classic.heartbeat(&heartbeat));
-                self.answer_result(ticket, outcome.and_then(|alive| alive).map(|()| Answer::Alive));
+                let outcome = self.heartbeat(&heartbeat);
+                self.answer_result(ticket, outcome.map(|()| Answer::Alive));
             }
             Ask::Leave(leave) => {
-                let outcome = self.member_of(&leave.group, |classic| classic.leave(leave.members));
+                let outcome = self.leave(leave);
                 self.answer_result(ticket, outcome.map(Answer::Left));
             }
             Ask::CommitOffsets(commit) => {
@@ -109,6 +106,12 @@ impl<'a> Turn<'a> {
                 Timer::Release(group, member) => {
                     self.with_watched(&group, |consumer| consumer.on_release_entry(&member, at));
                 }
+                Timer::Rejoin(group, member) => {
+                    self.with_watched(&group, |consumer| consumer.on_rejoin_entry(&member, at));
+                }
+                Timer::MemberSync(group, member) => {
+                    self.with_watched(&group, |consumer| consumer.on_member_sync_entry(&member, at));
+                }
                 Timer::Assign(group) => {
                     self.with_watched(&group, |consumer| consumer.on_assign_entry(at));
                 }
@@ -144,7 +147,8 @@ impl<'a> Turn<'a> {
         let mut is_new = self.group(&id).is_none();
         if let Some(Body::Consumer(group)) = self.group(&id).map(|group| &group.body) {
             if !group.members.is_empty() {
-                return self.answer(ticket, Answer::Refused(Refusal::InconsistentProtocol));
+                let outcome = self.in_consumer_group(&id, |consumer| consumer.join_classic(ask));
+                return self.answer_result(ticket, outcome.map(Answer::Joined));
             }
             // Empty, it may change its protocol.
             is_new = true;
@@ -163,18 +167,36 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// For what only a member may ask: a group that exists and has somebody in it.
-    fn member_of<R>(&mut self, id: &GroupId, act: impl FnOnce(&mut Classic<'_>) -> R) -> Result<R, Refusal> {
-        match self.group(id).map(|group| &group.body) {
-            None | Some(Body::Consumer(_)) => Err(Refusal::UnknownMember),
-            Some(Body::Simple | Body::Classic(_)) => Ok(self.with_classic(id, act)),
+    fn sync(&mut self, ask: Sync, ticket: Ticket) {
+        let id = ask.group.clone();
+        if self.is_consumer_group(&id) {
+            let outcome = self.in_consumer_group(&id, |consumer| consumer.sync_classic(&ask));
+            return self.answer_result(ticket, outcome.map(Answer::Synced));
+        }
+        if let Err(refusal) = self.member_of(&id, |classic| classic.sync(ask, ticket)) {
+            self.answer(ticket, Answer::Refused(refusal));
         }
     }
 
-    /// The same, where the group gives the answer itself.
-    fn with_members(&mut self, id: &GroupId, ticket: Ticket, act: impl FnOnce(&mut Classic<'_>)) {
-        if let Err(refusal) = self.member_of(id, act) {
-            self.answer(ticket, Answer::Refused(refusal));
+    fn heartbeat(&mut self, ask: &Heartbeat) -> Result<(), Refusal> {
+        if self.is_consumer_group(&ask.group) {
+            return self.in_consumer_group(&ask.group, |consumer| consumer.heartbeat_classic(ask));
+        }
+        self.member_of(&ask.group, |classic| classic.heartbeat(ask))?
+    }
+
+    fn leave(&mut self, ask: Leave) -> Result<Vec<(Leaver, Option<Refusal>)>, Refusal> {
+        if self.is_consumer_group(&ask.group) {
+            return Ok(self.with_consumer(&ask.group, |consumer| consumer.leave_classic(ask.members)));
+        }
+        self.member_of(&ask.group, |classic| classic.leave(ask.members))
+    }
+
+    /// For what only a member may ask: there is such a group.
+    fn member_of<R>(&mut self, id: &GroupId, act: impl FnOnce(&mut Classic<'_>) -> R) -> Result<R, Refusal> {
+        match self.group(id) {
+            None => Err(Refusal::UnknownMember),
+            Some(_) => Ok(self.with_classic(id, act)),
         }
     }
 
@@ -212,26 +234,60 @@ impl<'a> Turn<'a> {
     fn consumer_heartbeat(&mut self, ask: ConsumerHeartbeat) -> Result<ConsumerHeartbeatAnswer, Refusal> {
         let id = ask.group.clone();
         let leaves = ask.epoch < 0;
-        let before = self.out.records.len();
-        match self.group(&id).map(|group| &group.body) {
-            Some(Body::Consumer(_)) => {}
-            None | Some(Body::Simple) if ask.epoch == 0 && !self.soft.live.contains_key(&id) => {}
-            Some(Body::Classic(_))
-                if ask.epoch == 0 && self.soft.live.get(&id).is_none_or(|live| live.members.is_empty()) =>
-            {
-                // Empty, it may change its protocol.
-                self.soft.live.remove(&id);
-                self.write(Key::Group(id.clone()), None);
-            }
-            None | Some(Body::Simple | Body::Classic(_)) => return Err(Refusal::GroupNotFound),
+        if self.is_consumer_group(&id) {
+            let beat =
+                |consumer: &mut Consumer<'_>| if leaves { consumer.leave(&ask) } else { consumer.heartbeat(ask) };
+            return self.in_consumer_group(&id, beat);
         }
-        let outcome =
-            self.with_consumer(&id, |consumer| if leaves { consumer.leave(&ask) } else { consumer.heartbeat(ask) });
+        if ask.epoch != 0 {
+            return Err(Refusal::GroupNotFound);
+        }
+        let made = self.become_consumer_group(&id)?;
+        let before = self.out.records.len();
+        let outcome = self.with_consumer_as(&id, &made, |consumer| consumer.heartbeat(ask));
+        self.keep_if_ok(before, outcome)
+    }
+
+    /// The group as the new protocol's, before its first member of that protocol joins: empty, or with what the classic
+    /// one had. That stands even if the member is refused.
+    fn become_consumer_group(&mut self, id: &GroupId) -> Result<ConsumerGroup, Refusal> {
+        let mut made = ConsumerGroup::default();
+        if let Some(live) = self.soft.live.get(id).filter(|live| !live.members.is_empty()) {
+            let (records, group) = upgrade(live, &self.hard.settings, self.context)?;
+            let tickets = waiting(live);
+            records.into_iter().for_each(|(key, value)| self.write(key, value));
+            for ticket in tickets {
+                self.answer(ticket, Answer::Refused(Refusal::RebalanceInProgress));
+            }
+            made = group;
+        } else if let Some(Body::Classic(_)) = self.group(id).map(|group| &group.body) {
+            self.write(Key::Group(id.clone()), None);
+        }
+        self.soft.live.remove(id);
+        self.soft.watches.remove(id);
+        Ok(made)
+    }
+
+    /// What is refused leaves no records.
+    fn in_consumer_group<R>(
+        &mut self,
+        id: &GroupId,
+        act: impl FnOnce(&mut Consumer<'_>) -> Result<R, Refusal>,
+    ) -> Result<R, Refusal> {
+        let before = self.out.records.len();
+        let outcome = self.with_consumer(id, act);
+        self.keep_if_ok(before, outcome)
+    }
+
+    fn keep_if_ok<R>(&mut self, before: usize, outcome: Result<R, Refusal>) -> Result<R, Refusal> {
         if outcome.is_err() {
-            // What is refused leaves no trace.
             self.out.records.truncate(before);
         }
         outcome
+    }
+
+    pub fn is_consumer_group(&self, id: &GroupId) -> bool {
+        self.group(id).is_some_and(|group| matches!(group.body, Body::Consumer(_)))
     }
 
     fn consumer_describe(&mut self, id: &GroupId) -> Result<ConsumerDescribed, Refusal> {
@@ -241,9 +297,9 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// A group without members stops to be of the new protocol.
+    /// A group stops to be of the new protocol.
     pub fn end_consumer_group(&mut self, id: &GroupId, group: &ConsumerGroup) {
-        for key in tombstones(id, group) {
+        for key in group.tombstones(id) {
             self.write(key, None);
         }
         self.soft.watches.remove(id);
@@ -260,11 +316,19 @@ impl<'a> Turn<'a> {
     }
 
     pub fn with_consumer<R>(&mut self, id: &GroupId, act: impl FnOnce(&mut Consumer<'_>) -> R) -> R {
-        let fresh = ConsumerGroup::default();
-        let group = match self.group(id).map(|group| &group.body) {
-            Some(Body::Consumer(group)) => group,
-            None | Some(Body::Simple | Body::Classic(_)) => &fresh,
-        };
+        match self.group(id).map(|group| &group.body) {
+            Some(Body::Consumer(group)) => self.with_consumer_as(id, group, act),
+            None | Some(Body::Simple | Body::Classic(_)) => self.with_consumer_as(id, &ConsumerGroup::default(), act),
+        }
+    }
+
+    /// Acts on a group of the new protocol that is, or that the records of this decision are about to make.
+    fn with_consumer_as<R>(
+        &mut self,
+        id: &GroupId,
+        group: &ConsumerGroup,
+        act: impl FnOnce(&mut Consumer<'_>) -> R,
+    ) -> R {
         let Soft { watches, timers, .. } = &mut *self.soft;
         let is_new = !watches.contains_key(id);
         let mut consumer = Consumer {
@@ -275,10 +339,27 @@ impl<'a> Turn<'a> {
             settings: &self.hard.settings,
             context: self.context,
             out: &mut self.out,
+            downgrade: None,
         };
         if is_new {
             consumer.start_deadlines();
         }
-        act(&mut consumer)
+        let result = act(&mut consumer);
+        if let Some(leaving) = consumer.downgrade {
+            self.become_classic_group(id, group, &leaving);
+        }
+        result
+    }
+
+    /// The last member of the new protocol is gone: the others go on among themselves, beginning with a rebalance.
+    fn become_classic_group(&mut self, id: &GroupId, group: &ConsumerGroup, leaving: &MemberId) {
+        let mut live = group.downgraded(id, leaving, self.context);
+        self.end_consumer_group(id, group);
+        live.start_sessions(&mut self.soft.timers, self.context.now.mono);
+        self.soft.live.insert(id.clone(), live);
+        self.with_classic(id, |classic| {
+            classic.persist();
+            classic.prepare_rebalance();
+        });
     }
 }

@@ -77,20 +77,16 @@ impl Groups {
         match Key::decode(Bytes::copy_from_slice(key))? {
             Key::Offset { group, topic, partition } => self.replay_offset(group, topic, partition, value),
             Key::Group(group) => self.replay_group(group, value),
-            Key::Epoch(group) => self.replay_epoch(group, value),
-            Key::Member(group, member) => {
-                self.in_consumer_group(group, value, |group, value| group.replay_member(member, value))
+            Key::Epoch(group) if value.is_none() => {
+                self.end_consumer_group(&group);
+                Ok(())
             }
-            Key::TargetEpoch(group) => self.in_consumer_group(group, value, ConsumerGroup::replay_target_epoch),
-            Key::Target(group, member) => {
-                self.in_consumer_group(group, value, |group, value| group.replay_target(member, value))
-            }
-            Key::Current(group, member) => {
-                self.in_consumer_group(group, value, |group, value| group.replay_current(member, value))
-            }
-            Key::Regex(group, regex) => {
-                self.in_consumer_group(group, value, |group, value| group.replay_regex(regex, value))
-            }
+            ref key @ (Key::Epoch(ref group)
+            | Key::Member(ref group, _)
+            | Key::TargetEpoch(ref group)
+            | Key::Target(ref group, _)
+            | Key::Current(ref group, _)
+            | Key::Regex(ref group, _)) => self.replay_in_consumer_group(group, key, value),
             Key::Unknown(_) => Ok(()),
         }
     }
@@ -205,37 +201,27 @@ impl Groups {
     }
 
     /// The epoch's tombstone is the end of a KIP-848 group.
-    fn replay_epoch(&mut self, id: GroupId, value: Option<Bytes>) -> Result<(), Malformed> {
-        if value.is_some() {
-            return self.in_consumer_group(id, value, ConsumerGroup::replay_epoch);
-        }
-        if let Some(entry) = self.groups.get_mut(&id)
+    fn end_consumer_group(&mut self, id: &GroupId) {
+        if let Some(entry) = self.groups.get_mut(id)
             && matches!(entry.body, Body::Consumer(_))
         {
             entry.body = Body::Simple;
         }
-        self.drop_if_nothing(&id);
-        Ok(())
+        self.drop_if_nothing(id);
     }
 
     /// Any value may be the first that compaction left of a group; a tombstone makes no group.
-    fn in_consumer_group(
-        &mut self,
-        id: GroupId,
-        value: Option<Bytes>,
-        replay: impl FnOnce(&mut ConsumerGroup, Option<Bytes>) -> Result<(), Malformed>,
-    ) -> Result<(), Malformed> {
-        let makes = value.is_some();
-        let known = self.groups.get(&id).is_some_and(|entry| matches!(entry.body, Body::Consumer(_)));
-        if !makes && !known {
+    fn replay_in_consumer_group(&mut self, id: &GroupId, key: &Key, value: Option<Bytes>) -> Result<(), Malformed> {
+        let known = self.groups.get(id).is_some_and(|entry| matches!(entry.body, Body::Consumer(_)));
+        if value.is_none() && !known {
             return Ok(());
         }
-        let body = &mut self.groups.entry(id).or_default().body;
+        let body = &mut self.groups.entry(id.clone()).or_default().body;
         if !known {
             *body = Body::Consumer(Box::default());
         }
         match body {
-            Body::Consumer(group) => replay(group, value),
+            Body::Consumer(group) => group.replay(key, value),
             Body::Simple | Body::Classic(_) => unreachable!("it was just made one"),
         }
     }
@@ -244,5 +230,15 @@ impl Groups {
         if self.groups.get(group).is_some_and(Group::is_nothing) {
             self.groups.remove(group);
         }
+    }
+
+    /// The same, but for how many records it took.
+    #[cfg(test)]
+    pub(crate) fn without_order(&self) -> Groups {
+        let mut same = self.clone();
+        same.replayed = 0;
+        let stored = same.groups.values_mut().flat_map(|group| group.offsets.values_mut());
+        stored.flat_map(BTreeMap::values_mut).for_each(|stored| stored.order = 0);
+        same
     }
 }

@@ -18,6 +18,10 @@ pub enum Timer {
     Sync(GroupId),
     /// A KIP-848 member's time to confirm that it gave partitions up.
     Release(GroupId, MemberId),
+    /// A classic member of a KIP-848 group was told to join again.
+    Rejoin(GroupId, MemberId),
+    /// A classic member of a KIP-848 group has joined and is to ask for its assignment.
+    MemberSync(GroupId, MemberId),
     /// A KIP-848 group's next target assignment.
     Assign(GroupId),
     /// The next round of offset expiry.

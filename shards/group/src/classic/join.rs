@@ -183,7 +183,7 @@ impl Classic<'_> {
         }
     }
 
-    pub(super) fn prepare_rebalance(&mut self) {
+    pub(crate) fn prepare_rebalance(&mut self) {
         self.refuse_syncs();
         self.group.unsynced.clear();
         self.group.sync_alarm.stop();

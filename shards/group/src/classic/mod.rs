@@ -18,10 +18,8 @@ mod leave;
 mod stored;
 mod sync;
 
-pub(crate) use group::{ClassicGroup, Phase};
-pub(crate) use join::uuid_text;
-#[cfg(test)]
-pub(crate) use stored::subscribed_topics;
+pub(crate) use group::{ClassicGroup, Member as ClassicMember, Phase};
+pub(crate) use join::{new_member_id, uuid_text};
 
 use heddle_model::Ticket;
 
@@ -145,7 +143,7 @@ impl Classic<'_> {
     }
 
     /// Writes the group as it stands.
-    fn persist(&mut self) {
+    pub fn persist(&mut self) {
         let key = Key::Group(self.group.id.clone()).encode();
         let value = self.group.to_stored(self.context.now.wall.0).encode();
         self.out.records.push(crate::Entry { key, value: Some(value) });

@@ -2,11 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use bytes::Bytes;
-
 use crate::{
     GroupId, MemberId, Protocol, Text, TopicName,
-    schema::{GroupMetadata, Reader, StoredMember},
+    schema::{GroupMetadata, StoredMember, embedded::subscribed_topics},
     timers::Alarm,
 };
 
@@ -111,16 +109,4 @@ impl Member {
             assignment: self.assignment.clone(),
         }
     }
-}
-
-/// The topics in a consumer's subscription: version, then an array of names, which begins every version of it.
-pub(crate) fn subscribed_topics(metadata: Bytes) -> Option<Vec<TopicName>> {
-    let mut reader = Reader::new(metadata);
-    reader.i16().ok().filter(|version| *version >= 0)?;
-    let count = reader.count(2).ok()?;
-    let mut topics = Vec::with_capacity(count);
-    for _ in 0..count {
-        topics.push(TopicName::from(reader.string().ok()?));
-    }
-    Some(topics)
 }

@@ -16,7 +16,8 @@ impl Consumer<'_> {
         let group = self.group;
         for (id, member) in &group.members {
             self.renew_session(id);
-            if member.current.state == MemberState::UnrevokedPartitions && member.current.epoch != AWAY {
+            let gives_up = member.current.state == MemberState::UnrevokedPartitions && member.current.epoch != AWAY;
+            if gives_up && member.wish.classic.is_none() {
                 self.await_release(id, member.current.epoch, member.wish.rebalance_timeout_ms);
             }
         }
@@ -42,6 +43,22 @@ impl Consumer<'_> {
         if self.timers.ring(alarm, at, now, || Timer::Release(id.clone(), member.clone()))
             && self.group.members.get(member).is_some_and(|known| known.current.epoch == epoch)
         {
+            self.remove_if_in(member);
+        }
+    }
+
+    pub fn on_rejoin_entry(&mut self, member: &MemberId, at: Mono) {
+        let (now, id) = (self.context.now.mono, self.id);
+        let Some(alarm) = self.watch.rejoins.get_mut(member) else { return };
+        if self.timers.ring(alarm, at, now, || Timer::Rejoin(id.clone(), member.clone())) {
+            self.remove_if_in(member);
+        }
+    }
+
+    pub fn on_member_sync_entry(&mut self, member: &MemberId, at: Mono) {
+        let (now, id) = (self.context.now.mono, self.id);
+        let Some(alarm) = self.watch.syncs.get_mut(member) else { return };
+        if self.timers.ring(alarm, at, now, || Timer::MemberSync(id.clone(), member.clone())) {
             self.remove_if_in(member);
         }
     }

@@ -7,7 +7,10 @@ use heddle_model::PartitionId;
 
 use crate::{
     GroupState, InstanceId, Malformed, MemberId, Text, TopicName,
-    schema::consumer::{CurrentValue, EpochValue, MemberValue, RegexValue, decode_target, decode_target_epoch},
+    schema::{
+        Key,
+        consumer::{CurrentValue, EpochValue, MemberValue, RegexValue, decode_target, decode_target_epoch},
+    },
 };
 
 use super::Partitions;
@@ -150,19 +153,32 @@ impl ConsumerGroup {
         self.target.get(member).cloned().unwrap_or_default()
     }
 
-    pub fn replay_epoch(&mut self, value: Option<Bytes>) -> Result<(), Malformed> {
+    /// Applies any of the records that make such a group.
+    pub fn replay(&mut self, key: &Key, value: Option<Bytes>) -> Result<(), Malformed> {
+        match key {
+            Key::Epoch(_) => self.replay_epoch(value),
+            Key::Member(_, member) => self.replay_member(member.clone(), value),
+            Key::TargetEpoch(_) => self.replay_target_epoch(value),
+            Key::Target(_, member) => self.replay_target(member.clone(), value),
+            Key::Current(_, member) => self.replay_current(member.clone(), value),
+            Key::Regex(_, regex) => self.replay_regex(regex.clone(), value),
+            Key::Offset { .. } | Key::Group(_) | Key::Unknown(_) => Ok(()),
+        }
+    }
+
+    fn replay_epoch(&mut self, value: Option<Bytes>) -> Result<(), Malformed> {
         let Some(value) = value else { return Ok(()) };
         let EpochValue { epoch, metadata_hash } = EpochValue::decode(value)?;
         (self.epoch, self.metadata_hash) = (epoch, metadata_hash);
         Ok(())
     }
 
-    pub fn replay_target_epoch(&mut self, value: Option<Bytes>) -> Result<(), Malformed> {
+    fn replay_target_epoch(&mut self, value: Option<Bytes>) -> Result<(), Malformed> {
         self.target_epoch = value.map_or(Ok(0), decode_target_epoch)?;
         Ok(())
     }
 
-    pub fn replay_member(&mut self, id: MemberId, value: Option<Bytes>) -> Result<(), Malformed> {
+    fn replay_member(&mut self, id: MemberId, value: Option<Bytes>) -> Result<(), Malformed> {
         let Some(value) = value else {
             self.forget_wish(&id);
             if let Some(gone) = self.members.remove(&id) {
@@ -196,7 +212,7 @@ impl ConsumerGroup {
         }
     }
 
-    pub fn replay_target(&mut self, id: MemberId, value: Option<Bytes>) -> Result<(), Malformed> {
+    fn replay_target(&mut self, id: MemberId, value: Option<Bytes>) -> Result<(), Malformed> {
         match value {
             Some(value) => {
                 self.target.insert(id, Partitions::from_list(&decode_target(value)?));
@@ -209,7 +225,7 @@ impl ConsumerGroup {
     }
 
     /// Compaction may leave this record before the member's own.
-    pub fn replay_current(&mut self, id: MemberId, value: Option<Bytes>) -> Result<(), Malformed> {
+    fn replay_current(&mut self, id: MemberId, value: Option<Bytes>) -> Result<(), Malformed> {
         let current = match value {
             Some(value) => Current::from_value(&CurrentValue::decode(value)?),
             None if self.members.contains_key(&id) => Current::default(),
@@ -232,7 +248,7 @@ impl ConsumerGroup {
         }
     }
 
-    pub fn replay_regex(&mut self, regex: Text, value: Option<Bytes>) -> Result<(), Malformed> {
+    fn replay_regex(&mut self, regex: Text, value: Option<Bytes>) -> Result<(), Malformed> {
         match value {
             Some(value) => {
                 let mut value = RegexValue::decode(value)?;

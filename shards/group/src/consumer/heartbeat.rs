@@ -41,19 +41,31 @@ impl Consumer<'_> {
         let before = self.find_member(&ask, owned.as_ref(), &mut draft)?;
         let mut member = before.clone();
         update_wish(&mut member.wish, &ask);
-        let subscription_changed = self.write_wish(&ask.member, &before, &member, &draft);
-        draft.put = Some((ask.member.clone(), member.clone()));
+        self.change_member(&ask.member, &before, &mut member, owned.as_ref(), &mut draft)?;
+        self.set_session(&ask.member, self.new_protocol_session_ms());
+        Ok(self.answer(&ask, &before, &member))
+    }
+
+    /// What follows from what a member wants now: for the group, then for the member.
+    pub(super) fn change_member(
+        &mut self,
+        id: &MemberId,
+        before: &Member,
+        member: &mut Member,
+        owned: Option<&Partitions>,
+        draft: &mut Draft<'_>,
+    ) -> Result<(), Refusal> {
+        let subscription_changed = self.write_wish(id, before, member, draft);
+        draft.put = Some((id.clone(), member.clone()));
         let topics_moved = self.watch.topics_version != Some(self.context.topics.version());
         if topics_moved {
-            self.refresh_regexes(&mut draft);
+            self.refresh_regexes(draft);
         }
         if subscription_changed || topics_moved {
-            self.settle(&mut draft, subscription_changed);
+            self.settle(draft, subscription_changed);
         }
-        self.assign_when_due(&mut draft);
-        self.reconcile(&ask.member, &mut member, owned.as_ref(), &draft)?;
-        self.renew_session(&ask.member);
-        Ok(self.answer(&ask, &before, &member))
+        self.assign_when_due(draft);
+        self.reconcile(id, member, owned, draft)
     }
 
     /// Nothing new on either side: what nearly every heartbeat is.
@@ -98,7 +110,13 @@ impl Consumer<'_> {
     }
 
     /// A static member comes back under another id: everything of the old one is now its own.
-    fn take_over(&mut self, old: &MemberId, member: &Member, new: &MemberId, draft: &mut Draft<'_>) -> Member {
+    pub(super) fn take_over(
+        &mut self,
+        old: &MemberId,
+        member: &Member,
+        new: &MemberId,
+        draft: &mut Draft<'_>,
+    ) -> Member {
         let mut member = member.clone();
         member.current.epoch = 0;
         member.current.previous_epoch = 0;
@@ -179,7 +197,8 @@ impl Consumer<'_> {
             return Ok(());
         }
         self.write(Key::Current(self.id.clone(), id.clone()), Some(next.to_value().encode()));
-        if next.state == MemberState::UnrevokedPartitions {
+        // Classic members have the time to join again and to sync instead.
+        if next.state == MemberState::UnrevokedPartitions && member.wish.classic.is_none() {
             self.await_release(id, next.epoch, member.wish.rebalance_timeout_ms);
         } else {
             self.watch.rebalances.remove(id);
@@ -259,6 +278,6 @@ fn is_news(wish: &MemberValue, ask: &ConsumerHeartbeat) -> bool {
 }
 
 /// In order: equal subscriptions are equal values.
-fn once_each(topics: &[TopicName]) -> Vec<TopicName> {
+pub(super) fn once_each(topics: &[TopicName]) -> Vec<TopicName> {
     topics.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect()
 }

@@ -2,11 +2,7 @@
 
 use crate::{ConsumerHeartbeat, ConsumerHeartbeatAnswer, MemberId, Refusal, Text, schema::Key};
 
-use super::{
-    Consumer, Partitions,
-    change::Draft,
-    group::{AWAY, ConsumerGroup},
-};
+use super::{Consumer, Partitions, change::Draft, group::AWAY};
 
 impl Consumer<'_> {
     /// ConsumerGroupHeartbeat with epoch -1 or -2.
@@ -42,6 +38,13 @@ impl Consumer<'_> {
 
     /// Takes members out; the group goes on without them.
     pub(super) fn remove(&mut self, members: impl IntoIterator<Item = MemberId>) {
+        let members: Vec<MemberId> = members.into_iter().collect();
+        if let [only] = members.as_slice()
+            && self.group.is_classic_without(only, self.settings)
+        {
+            self.downgrade = Some(only.clone());
+            return;
+        }
         let mut draft = Draft::of(self.group);
         for member in members {
             self.forget_deadlines(&member);
@@ -78,12 +81,4 @@ impl Consumer<'_> {
             self.write(Key::Regex(self.id.clone(), regex.clone()), None);
         }
     }
-}
-
-/// The tombstones of a group without members.
-pub(crate) fn tombstones(id: &crate::GroupId, group: &ConsumerGroup) -> Vec<Key> {
-    let mut keys: Vec<Key> = group.regexes.keys().map(|regex| Key::Regex(id.clone(), regex.clone())).collect();
-    keys.push(Key::TargetEpoch(id.clone()));
-    keys.push(Key::Epoch(id.clone()));
-    keys
 }

@@ -7,7 +7,9 @@
 
 mod assignor;
 mod change;
+mod classic_member;
 mod commit;
+mod convert;
 mod describe;
 mod expire;
 mod group;
@@ -17,8 +19,9 @@ mod partitions;
 mod reconcile;
 mod regex;
 
+pub(crate) use classic_member::waiting;
+pub(crate) use convert::upgrade;
 pub(crate) use group::{ConsumerGroup, Member};
-pub(crate) use leave::tombstones;
 pub(crate) use partitions::Partitions;
 
 use std::collections::BTreeMap;
@@ -37,6 +40,10 @@ pub(crate) struct Watch {
     sessions: BTreeMap<MemberId, Alarm>,
     /// Members that were told to give partitions up at an epoch, and how long they may take.
     rebalances: BTreeMap<MemberId, (Alarm, i32)>,
+    /// Classic members that were told to join again.
+    rejoins: BTreeMap<MemberId, Alarm>,
+    /// Classic members that joined and have not asked for their assignment.
+    syncs: BTreeMap<MemberId, Alarm>,
     /// The version of the topics that the group was last checked against.
     topics_version: Option<u64>,
     /// When the last target assignment was made.
@@ -54,6 +61,8 @@ pub(crate) struct Consumer<'a> {
     pub settings: &'a GroupSettings,
     pub context: Context<'a>,
     pub out: &'a mut Decision,
+    /// Set when this member leaves and only classic ones are left: the group goes back to their protocol.
+    pub downgrade: Option<MemberId>,
 }
 
 impl Consumer<'_> {
@@ -61,10 +70,14 @@ impl Consumer<'_> {
         self.out.records.push(Entry { key: key.encode(), value });
     }
 
-    fn session_timeout_ms(&self) -> u64 {
+    fn session_timeout_ms(&self, member: &MemberId) -> u64 {
+        let own = self.group.members.get(member).and_then(|member| member.wish.classic.as_ref());
+        own.map_or_else(|| self.new_protocol_session_ms(), |classic| classic.session_timeout_ms.max(0) as u64)
+    }
+
+    fn new_protocol_session_ms(&self) -> u64 {
         let asked = self.context.topics.overrides(self.id).consumer_session_timeout_ms;
-        let ms = asked.unwrap_or(self.settings.group_consumer_session_timeout_ms);
-        ms.max(0) as u64
+        asked.unwrap_or(self.settings.group_consumer_session_timeout_ms).max(0) as u64
     }
 
     fn heartbeat_interval_ms(&self) -> i32 {
@@ -73,7 +86,11 @@ impl Consumer<'_> {
     }
 
     fn renew_session(&mut self, member: &MemberId) {
-        let at = self.context.now.mono.plus_ms(self.session_timeout_ms());
+        self.set_session(member, self.session_timeout_ms(member));
+    }
+
+    fn set_session(&mut self, member: &MemberId, timeout_ms: u64) {
+        let at = self.context.now.mono.plus_ms(timeout_ms);
         let alarm = self.watch.sessions.entry(member.clone()).or_default();
         self.timers.set(alarm, at, || Timer::Session(self.id.clone(), member.clone()));
     }
@@ -89,5 +106,7 @@ impl Consumer<'_> {
     fn forget_deadlines(&mut self, member: &MemberId) {
         self.watch.sessions.remove(member);
         self.watch.rebalances.remove(member);
+        self.watch.rejoins.remove(member);
+        self.watch.syncs.remove(member);
     }
 }

@@ -28,7 +28,7 @@ pub(crate) fn reconcile(current: &Current, goal: &Goal<'_>) -> Result<Current, S
         MemberState::Stable | MemberState::UnreleasedPartitions => Ok(step(current, current.epoch, goal)),
         MemberState::UnrevokedPartitions if still_owns(&current.revoking, goal) => Ok(current.clone()),
         // All is given up: the member may pass to the epoch after the one that asked for it.
-        MemberState::UnrevokedPartitions => Ok(step(current, current.epoch + 1, goal)),
+        MemberState::UnrevokedPartitions => Ok(step(current, current.epoch.saturating_add(1), goal)),
         MemberState::Unknown if goal.owned.is_some_and(Partitions::is_empty) => {
             Ok(step(current, goal.target_epoch, goal))
         }

@@ -3,6 +3,7 @@
 
 mod classic;
 pub mod consumer;
+pub mod embedded;
 mod offset;
 mod wire;
 

@@ -90,6 +90,13 @@ impl Reader {
         self.take(length)
     }
 
+    pub fn nullable_bytes(&mut self) -> Result<Option<Bytes>> {
+        match self.i32()? {
+            -1 => Ok(None),
+            length => self.take(usize::try_from(length).map_err(|_| Malformed("length"))?).map(Some),
+        }
+    }
+
     pub fn compact_nullable_string(&mut self) -> Result<Option<String>> {
         let length = i64::from(self.varint()?) - 1;
         self.text(length)

@@ -9,7 +9,7 @@ use heddle_model::{Offset, PartitionIndex, ProducerEpoch, ProducerId, Term, Topi
 use crate::{
     Ask, CommitOffsets, ConsumerHeartbeat, DeleteOffsets, FetchOffsets, GroupOverrides, Groups, Heartbeat, InstanceId,
     Join, Leave, Leaver, List, MemberId, Migration, OffsetToCommit, Protocol, Sync, Text, TopicName, TopicPartitions,
-    schema::Writer,
+    schema::{Writer, embedded::encode_assignment},
 };
 
 struct Arguments<'a>(BTreeMap<&'a str, &'a str>);
@@ -148,23 +148,40 @@ fn protocols(arguments: &Arguments<'_>) -> Vec<Protocol> {
     let names = arguments.get("protocols").unwrap_or("range");
     let protocol = |item: &str| match item.split_once(':') {
         Some((name, metadata)) => Protocol { name: name.into(), metadata: Bytes::copy_from_slice(metadata.as_bytes()) },
-        None => Protocol { name: item.into(), metadata: subscription(&arguments.list("topics")) },
+        None => Protocol {
+            name: item.into(),
+            metadata: subscription(&arguments.list("topics"), arguments.get("owned").map(|_| arguments.list("owned"))),
+        },
     };
     names.split(',').filter(|item| !item.is_empty()).map(protocol).collect()
 }
 
-/// A consumer's subscription, version 0.
-fn subscription(topics: &[&str]) -> Bytes {
-    let mut writer = Writer::version(0);
+/// A consumer's subscription, version 0, or 1 if it says what it owns.
+fn subscription(topics: &[&str], owned: Option<Vec<&str>>) -> Bytes {
+    let mut writer = Writer::version(i16::from(owned.is_some()));
     writer.count(topics.len());
     topics.iter().for_each(|topic| writer.string(topic));
     writer.i32(-1);
+    if let Some(owned) = owned {
+        let owned = partitions(&owned);
+        writer.count(owned.len());
+        for (topic, indexes) in owned {
+            writer.string(topic.as_str());
+            writer.count(indexes.len());
+            indexes.iter().for_each(|index| writer.i32(index.0));
+        }
+    }
     writer.done()
 }
 
+/// `member:text`, or `member:@t-0@t-1` for what a consumer's leader sends.
 fn assignment(item: &str) -> (MemberId, Bytes) {
-    let (member, assignment) = item.split_once(':').expect("member:assignment");
-    (MemberId::from(full_id(member)), Bytes::copy_from_slice(assignment.as_bytes()))
+    let (member, text) = item.split_once(':').expect("member:assignment");
+    let assignment = match text.strip_prefix('@') {
+        Some(list) => encode_assignment(0, &partitions(&list.split('@').collect::<Vec<_>>())),
+        None => Bytes::copy_from_slice(text.as_bytes()),
+    };
+    (MemberId::from(full_id(member)), assignment)
 }
 
 fn leaver(item: &str) -> Leaver {

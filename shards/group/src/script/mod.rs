@@ -62,4 +62,4 @@ macro_rules! scripts {
 }
 
 scripts! { classic_basic classic_handshake classic_static classic_timeouts classic_errors offsets admin failover
-consumer_basic consumer_static consumer_errors consumer_regex consumer_timeouts consumer_failover }
+consumer_basic consumer_static consumer_errors consumer_regex consumer_timeouts consumer_failover migration }

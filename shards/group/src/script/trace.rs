@@ -8,6 +8,7 @@ use crate::{
     schema::{
         GroupMetadata, Key, StoredOffset,
         consumer::{CurrentValue, EpochValue, MemberValue, RegexValue, decode_target, decode_target_epoch},
+        embedded::{decode_assignment, subscribed_topics},
     },
 };
 
@@ -38,9 +39,17 @@ fn short(line: &str) -> String {
 
 fn bytes(bytes: &Bytes) -> String {
     // A subscription of version 0 reads better as its topics.
-    match crate::classic::subscribed_topics(bytes.clone()) {
+    match subscribed_topics(bytes.clone()) {
         Some(topics) => format!("{topics:?}"),
         None => bytes.escape_ascii().to_string(),
+    }
+}
+
+/// An assignment of the consumer protocol, or other text.
+fn assigned(bytes: &Bytes) -> String {
+    match decode_assignment(bytes.clone()) {
+        Ok(topics) => topics.iter().map(|(topic, indexes)| format!("{topic}{indexes:?}")).collect(),
+        Err(_) => bytes.escape_ascii().to_string(),
     }
 }
 
@@ -159,7 +168,9 @@ fn metadata(metadata: &GroupMetadata) -> String {
     let members: Vec<String> = metadata
         .members
         .iter()
-        .map(|m| format!("{}{} {}={}", m.member, at(m.instance.as_ref()), bytes(&m.subscription), bytes(&m.assignment)))
+        .map(|m| {
+            format!("{}{} {}={}", m.member, at(m.instance.as_ref()), bytes(&m.subscription), assigned(&m.assignment))
+        })
         .collect();
     format!(
         "generation={} {}/{} leader={} members=[{}]",
@@ -179,7 +190,7 @@ fn text(answer: &Answer) -> String {
     match answer {
         Answer::Joined(joined) => joined_text(joined),
         Answer::Synced(synced) => {
-            format!("synced {}/{} {}", synced.protocol_type, synced.protocol, bytes(&synced.assignment))
+            format!("synced {}/{} {}", synced.protocol_type, synced.protocol, assigned(&synced.assignment))
         }
         Answer::Left(left) => {
             let each: Vec<String> = left
@@ -264,7 +275,7 @@ fn described_text(described: &Described) -> String {
                 m.client_id,
                 m.client_host,
                 bytes(&m.metadata),
-                bytes(&m.assignment)
+                assigned(&m.assignment)
             )
         })
         .collect();

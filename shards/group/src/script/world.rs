@@ -1,6 +1,6 @@
 //! A coordinator, its log, a clock and some topics, driven by commands.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use heddle_model::{Mono, Now, ProducerId, ShardId, Ticket, TopicId, Wall};
 
@@ -169,6 +169,28 @@ impl World {
     /// Trap 11: live state is what the log gives.
     pub fn check_replay(&self) {
         assert_eq!(self.groups, self.replayed());
+    }
+
+    /// What a node finds whose log was compacted: the last record of each key, in the order of their offsets, with or
+    /// without the tombstones.
+    pub fn check_compaction(&self) {
+        if self.log.iter().any(|logged| !matches!(logged, Logged::Plain(_))) {
+            return;
+        }
+        for keep_tombstones in [true, false] {
+            let mut seen = BTreeSet::new();
+            let plain = self.log.iter().rev().filter_map(|logged| match logged {
+                Logged::Plain(entry) => seen.insert(entry.key.clone()).then_some(entry),
+                Logged::Pending(..) | Logged::End(..) => None,
+            });
+            let mut kept: Vec<&Entry> = plain.filter(|entry| keep_tombstones || entry.value.is_some()).collect();
+            kept.reverse();
+            let mut groups = Groups::new(self.groups.settings.clone());
+            for entry in kept {
+                groups.replay(&entry.key, entry.value.as_deref()).expect("our own record");
+            }
+            assert_eq!(groups.without_order(), self.groups.without_order(), "tombstones: {keep_tombstones}");
+        }
     }
 
     fn fail_over(&mut self) -> Vec<String> {
