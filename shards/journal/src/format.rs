@@ -21,6 +21,8 @@ const BATCH_CRC_AT: usize = 17;
 const FRAME_BYTES_MAX: u64 = 1 << 30;
 /// No run, file or frame is ever numbered so high; keeps arithmetic on read numbers safe.
 const SANE: u64 = 1 << 62;
+const MISSES: u8 = 1;
+const TAILS: u8 = 2;
 
 /// What a frame is part of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,6 +39,8 @@ pub(crate) struct Header {
     pub kind: FrameKind,
     /// Damage may have hidden replicas, and nobody has dealt with that yet.
     pub misses: bool,
+    /// The opening of this file carries the replicas' tails.
+    pub tails: bool,
     pub entries: u32,
     pub id: u128,
     /// One life of a process on this journal.
@@ -80,10 +84,11 @@ impl Header {
             2 => FrameKind::Records,
             _ => return None,
         };
-        let misses = reader.u8()? != 0;
+        let flags = reader.u8()?;
         let header = Header {
             kind,
-            misses,
+            misses: flags & MISSES != 0,
+            tails: flags & TAILS != 0,
             entries: reader.u32()?,
             id: reader.u128()?,
             run: reader.u64()?,
@@ -110,10 +115,11 @@ impl Header {
 
     /// Writes the header and its own sum, which is returned.
     pub fn encode(&self, out: &mut [u8]) -> u32 {
+        let flags = if self.misses { MISSES } else { 0 } | if self.tails { TAILS } else { 0 };
         let mut bytes = Vec::with_capacity(HEADER_BYTES);
         bytes.extend_from_slice(&MAGIC);
         bytes.extend_from_slice(&VERSION.to_le_bytes());
-        bytes.extend_from_slice(&[self.kind as u8, u8::from(self.misses)]);
+        bytes.extend_from_slice(&[self.kind as u8, flags]);
         bytes.extend_from_slice(&self.entries.to_le_bytes());
         bytes.extend_from_slice(&self.id.to_le_bytes());
         let places = [self.run, self.file, self.number, self.known, self.oldest, self.fence, self.previous];
@@ -471,6 +477,7 @@ mod tests {
         Header {
             kind: FrameKind::Records,
             misses: true,
+            tails: false,
             entries: 0,
             id: 77,
             run: 2,

@@ -25,7 +25,7 @@
 //! | 0 | 8 | magic `HDLJRNL\x01` |
 //! | 8 | 2 | format version, 1 |
 //! | 10 | 1 | kind: 1 opening, 2 records |
-//! | 11 | 1 | 1: damage may have hidden replicas, and nobody has dealt with that yet |
+//! | 11 | 1 | bit 0: damage may have hidden replicas, and nobody has dealt with that; bit 1: the opening carries tails |
 //! | 12 | 4 | entries in the directory |
 //! | 16 | 16 | journal id |
 //! | 32 | 8 | run: one process life on this journal |

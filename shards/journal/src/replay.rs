@@ -44,6 +44,8 @@ struct Use {
     fence: u64,
     previous: u64,
     records_from: u64,
+    /// Its opening carries tails.
+    tails: bool,
     /// The oldest file needed, as the latest header in the file says.
     oldest: u64,
 }
@@ -84,7 +86,11 @@ pub(crate) struct Replay {
     /// The newest file that counts, 0 if none does.
     pub newest: u64,
     pub stories: BTreeMap<ReplicaNumber, Story>,
+    /// A frame of records was lost.
     lost: bool,
+    /// Part of the opening that replay begins with was lost, and with it perhaps tails.
+    blind: bool,
+    tails_lost: bool,
     /// The last frame that counts says that replicas may be missing.
     misses: bool,
     pub report: Report,
@@ -116,6 +122,8 @@ impl Replay {
             newest: 0,
             stories: BTreeMap::new(),
             lost: false,
+            blind: false,
+            tails_lost: false,
             misses: false,
             report: Report::default(),
         };
@@ -238,6 +246,7 @@ impl Replay {
                     fence: header.fence,
                     previous: header.previous,
                     records_from: header.records_from,
+                    tails: header.tails,
                     oldest: header.oldest,
                 };
                 self.uses.insert(header.file, found);
@@ -383,7 +392,7 @@ impl Replay {
             match (header.kind, body) {
                 (FrameKind::Opening, Some(body)) => self.on_stated(walk, row.replica, row.ordinal, body),
                 (FrameKind::Opening, None) => {
-                    walk.stated = None;
+                    self.lose_statement(walk);
                     hit.push(row.replica);
                 }
                 (FrameKind::Records, Some(body)) => self.on_record(walk, row.replica, row.ordinal, body),
@@ -419,7 +428,12 @@ impl Replay {
         let story = self.stories.entry(replica).or_insert_with(|| {
             let begins = matches!(body, Body::Restate { .. });
             let before = crate::Ordinal(ordinal.0.saturating_sub(1));
-            Story::new(Shadow::empty(before), begins)
+            let mut story = Story::new(Shadow::empty(before), begins);
+            // Its beginning is unknown. If only a checkpoint was lost, the next one tells it.
+            if !begins && (self.lost || self.tails_lost || !self.blind) {
+                story.miss();
+            }
+            story
         });
         story.expect(ordinal);
         story.apply(ordinal, body, walk.found.of.file);
@@ -431,7 +445,7 @@ impl Replay {
         match body {
             Body::Shadow(bytes) => {
                 let Some(stated) = codec::get_shadow(&bytes, ordinal, file) else {
-                    walk.stated = None;
+                    self.lose_statement(walk);
                     return;
                 };
                 if let Some(all) = &mut walk.stated {
@@ -441,7 +455,7 @@ impl Replay {
                     Some(story) => story.compare(stated),
                     None => {
                         let mut story = Story::new(stated, true);
-                        story.shadow.damaged |= self.lost && !walk.start;
+                        story.shadow.damaged |= (self.lost || self.tails_lost) && !walk.start;
                         self.stories.insert(replica, story);
                     }
                 }
@@ -452,6 +466,19 @@ impl Replay {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Part of an opening cannot be read. It repeats what is known, except where replay begins.
+    fn lose_statement(&mut self, walk: &mut Walk) {
+        walk.stated = None;
+        if walk.start {
+            self.blind = true;
+            self.tails_lost |= walk.found.tails;
+            if let Some((_, last)) = self.stories.iter_mut().next_back().filter(|_| walk.found.tails) {
+                // Its batches go on where nothing can be read.
+                last.miss();
+            }
         }
     }
 
@@ -468,7 +495,7 @@ impl Replay {
         let file = self.paths[&walk.found.slot].clone();
         self.report.damage.push(Damage { file, at: walk.at as u64, first, last, hit: Vec::new() });
         if first < walk.found.records_from {
-            walk.stated = None;
+            self.lose_statement(walk);
         } else {
             // The opening comes before the loss and says nothing of it.
             self.end_opening(walk);

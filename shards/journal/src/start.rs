@@ -106,7 +106,7 @@ impl Journal {
         tail.unwrap_or_default().iter().cloned().map(Body::ShadowBatch)
     }
 
-    fn is_restating(&self) -> bool {
+    pub(crate) fn is_restating(&self) -> bool {
         self.restating != Restating::No && matches!(self.stage, Stage::Starting)
     }
 

@@ -71,7 +71,8 @@ impl Story {
 
     pub fn apply(&mut self, ordinal: Ordinal, body: Body, file: u64) {
         let applied = self.shadow.apply(ordinal, &body, file);
-        if !applied && self.based {
+        // An unknown beginning may be told later, but not the beginning of a restatement.
+        if !applied && (self.based || matches!(body, Body::Batch(_))) {
             self.shadow.damaged = true;
         }
         match body {

@@ -39,6 +39,8 @@ struct Current {
     /// The checkpoint is durable: the file counts.
     opened: bool,
     full: bool,
+    /// The checkpoint carries the replicas' tails.
+    tails: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -259,6 +261,7 @@ impl Journal {
             }
             return retry;
         };
+        let tails = self.is_restating();
         let writer = &mut self.writer;
         writer.next_sequence += 1;
         writer.last_sum = writer.known_sum;
@@ -272,6 +275,7 @@ impl Journal {
             previous: writer.previous,
             opened: false,
             full: false,
+            tails,
         });
         writer.opening = opening.into();
         self.stats.files_opened += 1;
@@ -310,6 +314,7 @@ impl Journal {
         let header = Header {
             kind,
             misses: self.writer.misses,
+            tails: current.tails,
             entries: entries.len() as u32,
             id: self.writer.id,
             run: self.writer.run,

@@ -136,7 +136,8 @@ fn a_rotten_byte_anywhere_is_never_taken_for_the_truth() {
     for seed in 0..40 {
         let mut dice = Dice::new(seed);
         let mut rig = Rig::new(seed, config());
-        for _ in 0..dice.below(3) {
+        // Many restarts use the ring up, so that an opening carries tails.
+        for _ in 0..if seed % 4 == 0 { 7 } else { dice.below(3) } {
             rig.work(&mut dice, 25);
             rig.disk.crash();
             rig.restart();
