@@ -15,7 +15,10 @@ def create(broker, name, partitions):
 
 def read_all(broker, topic, partitions):
     """Every record of every partition up to its end: (partition, offset, value)."""
-    consumer = Consumer({"bootstrap.servers": broker.address, "group.id": "unused", "enable.auto.commit": False})
+    consumer = Consumer({
+        "bootstrap.servers": broker.address, "group.id": "unused", "enable.auto.commit": False,
+        "fetch.wait.max.ms": 10,  # a change of partition waits for the fetch under way
+    })
     found = []
     for partition in range(partitions):
         low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=30)
