@@ -1,8 +1,14 @@
 //! What operators ask: which groups there are, what they do, and that they go.
 
+use std::collections::BTreeMap;
+
+use heddle_model::PartitionIndex;
+
 use crate::{
-    Described, DescribedMember, GroupId, GroupKind, GroupState, List, Listed, MemberId, Refusal, Text,
+    CommittedOffset, Described, DescribedMember, GroupId, GroupKind, GroupState, Groups, List, Listed, MemberId,
+    Refusal, Soft, Text, TopicName,
     classic::{ClassicGroup, Phase},
+    consumer::CONSUMER,
     decide::Turn,
     hard::{Body, Group},
     schema::Key,
@@ -19,12 +25,7 @@ impl Turn<'_> {
     }
 
     fn listed(&self, id: &GroupId, group: &Group) -> Listed {
-        let (kind, state, protocol_type) = match (&group.body, self.soft.live.get(id)) {
-            (_, Some(live)) => (GroupKind::Classic, live.state(), live.protocol_type.clone()),
-            (Body::Classic(stored), None) => (GroupKind::Classic, GroupState::Empty, stored.protocol_type.clone()),
-            (Body::Consumer(consumer), None) => (GroupKind::Consumer, consumer.state(), Text::new("consumer")),
-            (Body::Simple, None) => (GroupKind::Classic, GroupState::Empty, Text::default()),
-        };
+        let (kind, state, protocol_type) = state_of(id, group, self.soft);
         Listed { group: id.clone(), protocol_type, state, kind }
     }
 
@@ -57,6 +58,38 @@ impl Turn<'_> {
             Body::Consumer(consumer) => self.end_consumer_group(id, consumer),
         }
         self.soft.live.remove(id);
+    }
+}
+
+/// Kind, state and protocol type, as they are shown.
+fn state_of(id: &GroupId, group: &Group, soft: &Soft) -> (GroupKind, GroupState, Text) {
+    match (&group.body, soft.live.get(id)) {
+        (_, Some(live)) => (GroupKind::Classic, live.state(), live.protocol_type.clone()),
+        (Body::Classic(stored), None) => (GroupKind::Classic, GroupState::Empty, stored.protocol_type.clone()),
+        (Body::Consumer(consumer), None) => (GroupKind::Consumer, consumer.state(), Text::new(CONSUMER)),
+        (Body::Simple, None) => (GroupKind::Classic, GroupState::Empty, Text::default()),
+    }
+}
+
+/// For metrics.
+impl Groups {
+    /// Every committed offset, by group, topic and partition; lag is what the log has beyond.
+    pub fn committed(&self) -> impl Iterator<Item = (&GroupId, &TopicName, PartitionIndex, &CommittedOffset)> {
+        self.groups.iter().flat_map(|(id, group)| {
+            group.offsets.iter().flat_map(move |(topic, partitions)| {
+                partitions.iter().map(move |(index, stored)| (id, topic, *index, &stored.committed))
+            })
+        })
+    }
+
+    /// How many groups are in which state.
+    pub fn count_states(&self, soft: &Soft) -> BTreeMap<(GroupKind, GroupState), usize> {
+        let mut counts = BTreeMap::new();
+        for (id, group) in &self.groups {
+            let (kind, state, _) = state_of(id, group, soft);
+            *counts.entry((kind, state)).or_insert(0) += 1;
+        }
+        counts
     }
 }
 

@@ -12,6 +12,7 @@ mod decide;
 mod decision;
 mod door;
 mod hard;
+mod modern;
 mod names;
 mod offsets;
 mod placement;

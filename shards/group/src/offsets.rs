@@ -6,6 +6,7 @@ use crate::{
     Answer, CommitOffsets, CommittedOffset, DeleteOffsets, FetchOffsets, FetchedOffset, GroupId, OffsetOutcome,
     OffsetToCommit, Refusal, TopicName,
     classic::Phase,
+    consumer::CONSUMER,
     decide::Turn,
     hard::{Body, Group},
     schema::{Key, StoredOffset},
@@ -126,7 +127,7 @@ impl Turn<'_> {
             return Ok(ask.partitions.iter().map(|(topic, _)| consumer.is_subscribed(topic)).collect());
         }
         self.with_classic(&ask.group, |classic| {
-            let is_consumer = classic.group.protocol_type.as_str() == "consumer";
+            let is_consumer = classic.group.protocol_type.as_str() == CONSUMER;
             if classic.group.phase != Phase::Empty && !is_consumer {
                 return Err(Refusal::NonEmptyGroup);
             }

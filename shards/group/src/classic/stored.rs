@@ -4,14 +4,12 @@ use std::collections::BTreeSet;
 
 use crate::{
     GroupId, MemberId, Protocol, Text, TopicName,
+    consumer::CONSUMER,
     schema::{GroupMetadata, StoredMember, embedded::subscribed_topics},
     timers::Alarm,
 };
 
 use super::group::{ClassicGroup, Member, Phase};
-
-/// The protocol type of consumers: their metadata and assignments have a known shape.
-pub(crate) const CONSUMER: &str = "consumer";
 
 impl ClassicGroup {
     /// The group as a new leader finds it: the last completed generation, nobody waiting.

@@ -14,7 +14,7 @@ use crate::{
 };
 
 use super::{
-    Consumer, Member,
+    Consumer, Downgrade, Member,
     change::Draft,
     convert::{CONSUMER, assignment_for, by_id},
     group::MemberState,
@@ -49,6 +49,9 @@ impl<'a> Consumer<'a> {
         self.watch.rejoins.remove(&id);
         self.set_session(&id, ask.session_timeout_ms.max(0) as u64);
         self.await_sync(&id, ask.rebalance_timeout_ms);
+        if draft.gone.iter().any(|replaced| self.group.is_classic_without(replaced, self.settings)) {
+            self.downgrade = Some(Downgrade::Replaced);
+        }
         Ok(Joined {
             generation: member.current.epoch,
             protocol_type: Text::new(CONSUMER),

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use heddle_model::{PartitionId, PartitionIndex};
 
 use crate::{
-    Context, GroupId, GroupSettings, Malformed, MemberId, Refusal, Text, TopicName,
+    Context, Entry, GroupId, GroupSettings, Malformed, MemberId, Refusal, Text, TopicName,
     classic::{ClassicGroup, ClassicMember, Phase},
     schema::{
         Key,
@@ -21,7 +21,7 @@ use super::{
     group::{Current, MemberState},
 };
 
-/// The protocol type that a group must have to change.
+/// The protocol type of consumers: their metadata and assignments have a known shape.
 pub(crate) const CONSUMER: &str = "consumer";
 
 type Record = (Key, Option<bytes::Bytes>);
@@ -141,6 +141,15 @@ impl ConsumerGroup {
             && settings.group_consumer_migration_policy.downgrades()
     }
 
+    /// The group as it will be when these records of its have been replayed.
+    pub(crate) fn after(&self, records: &[Entry]) -> Result<ConsumerGroup, Malformed> {
+        let mut group = self.clone();
+        for entry in records {
+            group.replay(&Key::decode(entry.key.clone())?, entry.value.clone())?;
+        }
+        Ok(group)
+    }
+
     /// The tombstones of all that the group is.
     pub(crate) fn tombstones(&self, id: &GroupId) -> Vec<Key> {
         let mut keys = Vec::new();
@@ -156,11 +165,11 @@ impl ConsumerGroup {
     }
 
     /// The group under the classic protocol, without the member that leaves: stable, with the targets as assignments.
-    pub(crate) fn downgraded(&self, id: &GroupId, leaving: &MemberId, context: Context<'_>) -> ClassicGroup {
+    pub(crate) fn downgraded(&self, id: &GroupId, leaving: Option<&MemberId>, context: Context<'_>) -> ClassicGroup {
         let mut group = ClassicGroup::new(id.clone());
         group.generation = self.epoch;
         group.protocol_type = Text::new(CONSUMER);
-        for (member_id, member) in self.members.iter().filter(|(member_id, _)| *member_id != leaving) {
+        for (member_id, member) in self.members.iter().filter(|(member_id, _)| Some(*member_id) != leaving) {
             let Some(classic) = &member.wish.classic else { continue };
             let assignment = assignment_for(&member.wish, &self.target_of(member_id), context);
             group.add(

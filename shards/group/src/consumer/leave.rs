@@ -2,7 +2,7 @@
 
 use crate::{ConsumerHeartbeat, ConsumerHeartbeatAnswer, MemberId, Refusal, Text, schema::Key};
 
-use super::{Consumer, Partitions, change::Draft, group::AWAY};
+use super::{Consumer, Downgrade, Partitions, change::Draft, group::AWAY};
 
 impl Consumer<'_> {
     /// ConsumerGroupHeartbeat with epoch -1 or -2.
@@ -42,7 +42,7 @@ impl Consumer<'_> {
         if let [only] = members.as_slice()
             && self.group.is_classic_without(only, self.settings)
         {
-            self.downgrade = Some(only.clone());
+            self.downgrade = Some(Downgrade::Leaves(only.clone()));
             return;
         }
         let mut draft = Draft::of(self.group);

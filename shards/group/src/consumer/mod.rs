@@ -20,7 +20,7 @@ mod reconcile;
 mod regex;
 
 pub(crate) use classic_member::waiting;
-pub(crate) use convert::upgrade;
+pub(crate) use convert::{CONSUMER, upgrade};
 pub(crate) use group::{ConsumerGroup, Member};
 pub(crate) use partitions::Partitions;
 
@@ -61,8 +61,16 @@ pub(crate) struct Consumer<'a> {
     pub settings: &'a GroupSettings,
     pub context: Context<'a>,
     pub out: &'a mut Decision,
-    /// Set when this member leaves and only classic ones are left: the group goes back to their protocol.
-    pub downgrade: Option<MemberId>,
+    /// Set when only classic members are left: the group goes back to their protocol.
+    pub downgrade: Option<Downgrade>,
+}
+
+/// How the last member of the new protocol went.
+pub(crate) enum Downgrade {
+    /// It leaves; nothing has been written about that.
+    Leaves(MemberId),
+    /// It is static, and came back as a classic member; that is among the decision's records.
+    Replaced,
 }
 
 impl Consumer<'_> {

@@ -120,7 +120,7 @@ fn guesses(line: &str, asked: u32) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 120, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn live_is_what_the_log_gives_and_every_ticket_is_answered_once(steps in prop::collection::vec(step(), 1..120)) {
@@ -157,5 +157,33 @@ proptest! {
         for ticket in 1..=asked {
             prop_assert_eq!(answers.get(&ticket), Some(&1), "ticket {}", ticket);
         }
+    }
+
+    #[test]
+    fn nothing_in_the_log_makes_the_coordinator_fall(
+        before in prop::collection::vec(step(), 1..60),
+        picks in prop::collection::vec((0usize..500, 0usize..200, prop_oneof![3 => Just(0u8), 1 => 1u8..]), 0..60),
+        after in prop::collection::vec(step(), 1..60),
+    ) {
+        let mut world = World::new();
+        world.run("topic t0 3");
+        let mut asked = 0;
+        let mut run = |world: &mut World, steps: Vec<Step>| {
+            for step in steps {
+                match step {
+                    Step::Event(line) => drop(world.run(&line)),
+                    Step::Ask(line) if guesses(&line, asked) => {}
+                    Step::Ask(line) => {
+                        asked += 1;
+                        let (verb, rest) = line.split_once(' ').unwrap_or((line.as_str(), ""));
+                        world.run(&format!("{verb} {asked} {rest}"));
+                    }
+                }
+            }
+        };
+        run(&mut world, before);
+        world.damage(&picks);
+        run(&mut world, after);
+        world.run("wait 3000000");
     }
 }

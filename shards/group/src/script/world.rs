@@ -14,6 +14,7 @@ pub struct World {
     pub now: Now,
     pub topics: FakeTopics,
     log: Vec<Logged>,
+    is_damaged: bool,
 }
 
 #[derive(Default)]
@@ -73,7 +74,7 @@ impl World {
         let now = Now { mono: Mono(1_000_000), wall: Wall(1_000_000) };
         let topics = FakeTopics::default();
         let soft = groups.lead(Context { now, topics: &topics, entropy: 0 });
-        World { groups, soft, now, topics, log: Vec::new() }
+        World { groups, soft, now, topics, log: Vec::new(), is_damaged: false }
     }
 
     /// Runs one command; gives the lines of its trace.
@@ -94,6 +95,15 @@ impl World {
                 Vec::new()
             }
             ("wait", [ms]) => self.wait(ms.parse().expect("milliseconds")),
+            ("count", []) => {
+                let counts = self.groups.count_states(&self.soft);
+                let states = counts.iter().map(|((kind, state), count)| format!("{} {state:?} {count}", kind.name()));
+                let committed = self
+                    .groups
+                    .committed()
+                    .map(|(group, topic, index, committed)| format!("{group} {topic}-{index} {}", committed.offset));
+                states.chain(committed).collect()
+            }
             ("failover", []) => self.fail_over(),
             ("end-transaction", [producer, outcome]) => {
                 let (producer, committed) =
@@ -147,7 +157,9 @@ impl World {
             }
         }
         self.soft.live.values().for_each(|group| group.check());
-        self.groups.check();
+        if !self.is_damaged {
+            self.groups.check();
+        }
         lines
     }
 
@@ -168,6 +180,9 @@ impl World {
 
     /// Trap 11: live state is what the log gives.
     pub fn check_replay(&self) {
+        if self.is_damaged {
+            return;
+        }
         assert_eq!(self.groups, self.replayed());
     }
 
@@ -193,9 +208,36 @@ impl World {
         }
     }
 
+    /// A log that nobody should find: records missing, doubled, out of order, with a byte changed. Those that cannot be
+    /// read are left out, as a quarantined replica would stop before them.
+    pub fn damage(&mut self, picks: &[(usize, usize, u8)]) {
+        let plain = self.log.iter().filter_map(|logged| match logged {
+            Logged::Plain(entry) => Some(entry),
+            Logged::Pending(..) | Logged::End(..) => None,
+        });
+        let plain: Vec<&Entry> = plain.collect();
+        let mut groups = Groups::new(self.groups.settings.clone());
+        for (at, place, flip) in picks {
+            let Some(entry) = plain.get(at % plain.len().max(1)) else { continue };
+            let mut value = entry.value.as_ref().map(|value| value.to_vec());
+            if let Some(value) = &mut value
+                && !value.is_empty()
+            {
+                let place = place % value.len();
+                value[place] ^= flip;
+            }
+            let _malformed = groups.replay(&entry.key, value.as_deref());
+        }
+        self.groups = groups;
+        self.is_damaged = true;
+        self.soft = self.groups.lead(Context { now: self.now, topics: &self.topics, entropy: 0 });
+    }
+
     fn fail_over(&mut self) -> Vec<String> {
         self.check_replay();
-        self.groups = self.replayed();
+        if !self.is_damaged {
+            self.groups = self.replayed();
+        }
         let soft = self.groups.lead(Context { now: self.now, topics: &self.topics, entropy: 0 });
         let waiting = std::mem::replace(&mut self.soft, soft).abandon();
         waiting.into_iter().map(|ticket| format!("{}: NotCoordinator", ticket.slot)).collect()

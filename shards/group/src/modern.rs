@@ -1,0 +1,149 @@
+//! Decisions about groups of the new protocol, and the changes between the two.
+
+use crate::{
+    Answer, ConsumerDescribed, ConsumerHeartbeat, ConsumerHeartbeatAnswer, GroupId, MemberId, Refusal, Soft,
+    consumer::{Consumer, ConsumerGroup, Downgrade, upgrade, waiting},
+    decide::Turn,
+    hard::Body,
+    schema::Key,
+};
+
+impl<'a> Turn<'a> {
+    pub fn consumer_heartbeat(&mut self, ask: ConsumerHeartbeat) -> Result<ConsumerHeartbeatAnswer, Refusal> {
+        let id = ask.group.clone();
+        let leaves = ask.epoch < 0;
+        if self.is_consumer_group(&id) {
+            let beat =
+                |consumer: &mut Consumer<'_>| if leaves { consumer.leave(&ask) } else { consumer.heartbeat(ask) };
+            return self.in_consumer_group(&id, beat);
+        }
+        if ask.epoch != 0 {
+            return Err(Refusal::GroupNotFound);
+        }
+        let made = self.become_consumer_group(&id)?;
+        let before = self.out.records.len();
+        let outcome = self.with_consumer_as(&id, &made, |consumer| consumer.heartbeat(ask));
+        self.keep_if_ok(before, outcome)
+    }
+
+    /// The group as the new protocol's, before its first member of that protocol joins: empty, or with what the classic
+    /// one had. That stands even if the member is refused.
+    fn become_consumer_group(&mut self, id: &GroupId) -> Result<ConsumerGroup, Refusal> {
+        let mut made = ConsumerGroup::default();
+        if let Some(live) = self.soft.live.get(id).filter(|live| !live.members.is_empty()) {
+            let (records, group) = upgrade(live, &self.hard.settings, self.context)?;
+            let tickets = waiting(live);
+            records.into_iter().for_each(|(key, value)| self.write(key, value));
+            for ticket in tickets {
+                self.answer(ticket, Answer::Refused(Refusal::RebalanceInProgress));
+            }
+            made = group;
+        } else if let Some(Body::Classic(_)) = self.group(id).map(|group| &group.body) {
+            self.write(Key::Group(id.clone()), None);
+        }
+        self.soft.live.remove(id);
+        self.soft.watches.remove(id);
+        Ok(made)
+    }
+
+    /// What is refused leaves no records.
+    pub fn in_consumer_group<R>(
+        &mut self,
+        id: &GroupId,
+        act: impl FnOnce(&mut Consumer<'_>) -> Result<R, Refusal>,
+    ) -> Result<R, Refusal> {
+        let before = self.out.records.len();
+        let outcome = self.with_consumer(id, act);
+        self.keep_if_ok(before, outcome)
+    }
+
+    fn keep_if_ok<R>(&mut self, before: usize, outcome: Result<R, Refusal>) -> Result<R, Refusal> {
+        if outcome.is_err() {
+            self.out.records.truncate(before);
+        }
+        outcome
+    }
+
+    pub fn is_consumer_group(&self, id: &GroupId) -> bool {
+        self.group(id).is_some_and(|group| matches!(group.body, Body::Consumer(_)))
+    }
+
+    pub fn consumer_describe(&mut self, id: &GroupId) -> Result<ConsumerDescribed, Refusal> {
+        match self.group(id).map(|group| &group.body) {
+            Some(Body::Consumer(group)) => Ok(group.describe(id, &self.hard.settings, self.context)),
+            None | Some(Body::Simple | Body::Classic(_)) => Err(Refusal::GroupNotFound),
+        }
+    }
+
+    /// A group stops to be of the new protocol.
+    pub fn end_consumer_group(&mut self, id: &GroupId, group: &ConsumerGroup) {
+        for key in group.tombstones(id) {
+            self.write(key, None);
+        }
+        self.soft.watches.remove(id);
+    }
+
+    /// For deadlines: a group that is gone has none.
+    pub fn with_watched(&mut self, id: &GroupId, act: impl FnOnce(&mut Consumer<'_>)) {
+        match self.group(id).map(|group| &group.body) {
+            Some(Body::Consumer(_)) if self.soft.watches.contains_key(id) => self.with_consumer(id, act),
+            _ => {
+                self.soft.watches.remove(id);
+            }
+        }
+    }
+
+    pub fn with_consumer<R>(&mut self, id: &GroupId, act: impl FnOnce(&mut Consumer<'_>) -> R) -> R {
+        match self.group(id).map(|group| &group.body) {
+            Some(Body::Consumer(group)) => self.with_consumer_as(id, group, act),
+            None | Some(Body::Simple | Body::Classic(_)) => self.with_consumer_as(id, &ConsumerGroup::default(), act),
+        }
+    }
+
+    /// Acts on a group of the new protocol that is, or that the records of this decision are about to make.
+    fn with_consumer_as<R>(
+        &mut self,
+        id: &GroupId,
+        group: &ConsumerGroup,
+        act: impl FnOnce(&mut Consumer<'_>) -> R,
+    ) -> R {
+        let Soft { watches, timers, .. } = &mut *self.soft;
+        let is_new = !watches.contains_key(id);
+        let mut consumer = Consumer {
+            id,
+            group,
+            watch: watches.entry(id.clone()).or_default(),
+            timers,
+            settings: &self.hard.settings,
+            context: self.context,
+            out: &mut self.out,
+            downgrade: None,
+        };
+        if is_new {
+            consumer.start_deadlines();
+        }
+        let before = consumer.out.records.len();
+        let result = act(&mut consumer);
+        match consumer.downgrade {
+            None => {}
+            Some(Downgrade::Leaves(member)) => self.become_classic_group(id, group, Some(&member)),
+            Some(Downgrade::Replaced) => {
+                let after = group.after(&self.out.records[before..]).expect("records of this decision can be read");
+                self.become_classic_group(id, &after, None);
+            }
+        }
+        result
+    }
+
+    /// The last member of the new protocol is gone: the others go on among themselves, beginning with a rebalance.
+    fn become_classic_group(&mut self, id: &GroupId, group: &ConsumerGroup, leaving: Option<&MemberId>) {
+        let mut live = group.downgraded(id, leaving, self.context);
+        self.end_consumer_group(id, group);
+        live.start_sessions(&mut self.soft.timers, self.context.now.mono);
+        self.soft.live.insert(id.clone(), live);
+        self.with_classic(id, |classic| {
+            classic.persist();
+            classic.prepare_rebalance();
+        });
+    }
+}
