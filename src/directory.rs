@@ -1,6 +1,7 @@
 //! The data directory belongs to one process at a time.
 
 use std::fs::{self, File, OpenOptions};
+use std::io;
 use std::path::Path;
 
 use nix::fcntl::{Flock, FlockArg};
@@ -11,7 +12,7 @@ pub struct Held(#[expect(dead_code, reason = "held for its lock")] Flock<File>);
 /// # Errors
 /// If another process holds the directory, or it cannot be made or written.
 pub fn hold(dir: &Path) -> Result<Held, String> {
-    fs::create_dir_all(dir).map_err(|e| format!("data directory {}: {e}", dir.display()))?;
+    make(dir).map_err(|e| format!("data directory {}: {e}", dir.display()))?;
     let path = dir.join("lock");
     let file = OpenOptions::new()
         .create(true)
@@ -28,9 +29,37 @@ pub fn hold(dir: &Path) -> Result<Held, String> {
     }
 }
 
+/// Make the directory and those above it, so that their names survive a power loss like what will be in them.
+fn make(dir: &Path) -> io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    let above = match dir.parent() {
+        Some(above) if !above.as_os_str().is_empty() => above,
+        _ => Path::new("."),
+    };
+    make(above)?;
+    match fs::create_dir(dir) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => {}
+        other => other?,
+    }
+    File::open(above)?.sync_all()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_directory_is_made_with_those_above() {
+        let dir = std::env::temp_dir().join(format!("heddle-make-{}", std::process::id()));
+        make(&dir.join("a/b")).unwrap();
+        make(&dir.join("a/b")).unwrap();
+        assert!(dir.join("a/b").is_dir());
+        fs::write(dir.join("file"), "").unwrap();
+        assert!(make(&dir.join("file/c")).is_err());
+        fs::remove_dir_all(dir).unwrap();
+    }
 
     #[test]
     fn a_directory_has_one_holder() {

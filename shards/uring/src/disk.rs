@@ -175,7 +175,11 @@ impl Disk {
         };
         open.busy += 1;
         let trace = match (&self.trace, &work) {
-            (Some(trace), Work::Write { buf, durable }) => trace.start_write(&open.path, at, buf, *durable),
+            (Some(trace), Work::Write { buf, durable }) => {
+                // What the kernel is told, not what was asked for: a flag that is forgotten must show.
+                let synced = write_flags(*durable) & libc::RWF_DSYNC != 0;
+                trace.start_write(&open.path, at, buf, synced)
+            }
             (Some(trace), Work::Sync) => trace.start(&format!("sync {}", open.path)),
             _ => 0,
         };
@@ -307,6 +311,10 @@ impl Disk {
     }
 }
 
+fn write_flags(durable: bool) -> i32 {
+    if durable { libc::RWF_DSYNC } else { 0 }
+}
+
 enum Progress {
     More,
     Over(Result<(), Fault>),
@@ -322,10 +330,9 @@ impl Op {
             }
             Work::Write { buf, durable } => {
                 let rest = &buf[self.done..];
-                let flags = if *durable { libc::RWF_DSYNC } else { 0 };
                 opcode::Write::new(fd, rest.as_ptr(), rest.len().min(STEP_BYTES) as u32)
                     .offset(at)
-                    .rw_flags(flags)
+                    .rw_flags(write_flags(*durable))
                     .build()
             }
             Work::Sync => opcode::Fsync::new(fd).flags(types::FsyncFlags::DATASYNC).build(),
