@@ -22,8 +22,6 @@ pub struct GroupSettings {
     pub group_consumer_migration_policy: Migration,
     /// The least time between two target assignments of a group.
     pub group_consumer_assignment_interval_ms: i32,
-    /// How often the topics that match a group's regular expressions are looked up again.
-    pub group_consumer_regex_refresh_interval_ms: i64,
     /// The feature `group.version` is at least 1.
     pub consumer_protocol_enabled: bool,
 }
@@ -91,7 +89,6 @@ impl Default for GroupSettings {
             group_consumer_assignors: vec![Assignor::Uniform, Assignor::Range],
             group_consumer_migration_policy: Migration::Bidirectional,
             group_consumer_assignment_interval_ms: 1_000,
-            group_consumer_regex_refresh_interval_ms: 600_000,
             consumer_protocol_enabled: true,
         }
     }

@@ -123,7 +123,6 @@ impl<'a> Draft<'a> {
 impl Consumer<'_> {
     /// A new epoch, if members changed or the subscribed topics did.
     pub(super) fn settle(&mut self, draft: &mut Draft<'_>, members_changed: bool) {
-        self.watch.topics_version = Some(self.context.topics.version());
         let hash = self.hash_topics(&draft.subscribed());
         if !members_changed && hash == draft.metadata_hash {
             return;

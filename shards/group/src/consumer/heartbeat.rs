@@ -18,6 +18,9 @@ use super::{
     regex,
 };
 
+/// The least time between two look-ups of a group's expressions, as in Kafka: each reads every topic's name.
+const REGEX_REFRESH_MS: u64 = 10_000;
+
 impl Consumer<'_> {
     /// A heartbeat of a member that is in, or wants to be.
     pub fn heartbeat(&mut self, mut ask: ConsumerHeartbeat) -> Result<ConsumerHeartbeatAnswer, Refusal> {
@@ -58,8 +61,8 @@ impl Consumer<'_> {
         let subscription_changed = self.write_wish(id, before, member, draft);
         draft.put = Some((id.clone(), member.clone()));
         let topics_moved = self.watch.topics_version != Some(self.context.topics.version());
-        if topics_moved {
-            self.refresh_regexes(draft);
+        if topics_moved && self.refresh_regexes(draft) {
+            self.watch.topics_version = Some(self.context.topics.version());
         }
         if subscription_changed || topics_moved {
             self.settle(draft, subscription_changed);
@@ -157,13 +160,19 @@ impl Consumer<'_> {
         Ok(())
     }
 
-    /// Topics have come or gone: what the expressions match may be different.
-    fn refresh_regexes(&mut self, draft: &mut Draft<'_>) {
-        let used: Vec<Text> = draft.used_regexes().into_iter().cloned().collect();
-        for pattern in used {
-            if draft.regexes.contains_key(&pattern) {
-                continue;
-            }
+    /// Topics have come or gone: what the expressions match may be different. False if it is too soon to look again.
+    fn refresh_regexes(&mut self, draft: &mut Draft<'_>) -> bool {
+        let unsure = draft.used_regexes().into_iter().filter(|pattern| !draft.regexes.contains_key(*pattern));
+        let unsure: Vec<Text> = unsure.cloned().collect();
+        let now = self.context.now.mono;
+        if unsure.is_empty() {
+            return true;
+        }
+        if self.watch.regexes_at.is_some_and(|at| at.plus_ms(REGEX_REFRESH_MS) > now) {
+            return false;
+        }
+        self.watch.regexes_at = Some(now);
+        for pattern in unsure {
             // It was valid when it came; should this version think otherwise, what it matched stands.
             let Ok(value) = regex::resolve(pattern.as_str(), self.context) else { continue };
             if draft.regex(&pattern).is_none_or(|before| before.topics != value.topics) {
@@ -171,6 +180,7 @@ impl Consumer<'_> {
                 draft.regexes.insert(pattern, value);
             }
         }
+        true
     }
 
     /// The member's next step toward its target.

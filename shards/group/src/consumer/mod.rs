@@ -46,6 +46,8 @@ pub(crate) struct Watch {
     syncs: BTreeMap<MemberId, Alarm>,
     /// The version of the topics that the group was last checked against.
     topics_version: Option<u64>,
+    /// When expressions were last looked up anew.
+    regexes_at: Option<Mono>,
     /// When the last target assignment was made.
     assigned_at: Option<Mono>,
     /// When the next one is due.
@@ -84,13 +86,19 @@ impl Consumer<'_> {
     }
 
     fn new_protocol_session_ms(&self) -> u64 {
+        let settings = self.settings;
         let asked = self.context.topics.overrides(self.id).consumer_session_timeout_ms;
-        asked.unwrap_or(self.settings.group_consumer_session_timeout_ms).max(0) as u64
+        let (min, max) =
+            (settings.group_consumer_min_session_timeout_ms, settings.group_consumer_max_session_timeout_ms);
+        asked.map_or(settings.group_consumer_session_timeout_ms, |ms| ms.min(max).max(min)).max(0) as u64
     }
 
     fn heartbeat_interval_ms(&self) -> i32 {
+        let settings = self.settings;
         let asked = self.context.topics.overrides(self.id).consumer_heartbeat_interval_ms;
-        asked.unwrap_or(self.settings.group_consumer_heartbeat_interval_ms)
+        let (min, max) =
+            (settings.group_consumer_min_heartbeat_interval_ms, settings.group_consumer_max_heartbeat_interval_ms);
+        asked.map_or(settings.group_consumer_heartbeat_interval_ms, |ms| ms.min(max).max(min))
     }
 
     fn renew_session(&mut self, member: &MemberId) {
