@@ -79,10 +79,15 @@
 //! - Fence, oldest file, previous file and the opening's end stand in every header, so one rotten block never hides a
 //!   file's place; and the oldest file moves with any frame, so recycling needs no further checkpoint: every file in use
 //!   opens with one.
+//! - Frames that a killed process left count if they can be read, so the newest file is synced before a run's fence covers
+//!   them; if that fails, everything is stated anew in the run's first file.
+//! - Damage that may have hidden whole replicas is told by every later frame until `accept_losses`; a file of which not a
+//!   single header can be read sets all replicas apart, for it may have been the newest.
 
 mod asker;
 mod codec;
 mod format;
+mod header;
 mod image;
 mod journal;
 mod lanes;
@@ -99,6 +104,7 @@ mod story;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod walk;
 mod write;
 
 pub use heddle_model::{Mark, TailBatch};
