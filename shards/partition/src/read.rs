@@ -194,6 +194,8 @@ impl Replica {
         match result {
             Some(mut bytes) if bytes.len() == 20 => {
                 let (offset, timestamp, term) = (Offset(bytes.get_i64()), bytes.get_i64(), Term(bytes.get_i32()));
+                // The batch may begin below the log start; records there do not exist any more.
+                let offset = offset.max(self.group.log_start());
                 self.answer_offset(ticket, Some(offset), timestamp, term, world);
             }
             _ => refuse(ticket, Refusal::Corrupt("a stored batch does not decode".into()), world),

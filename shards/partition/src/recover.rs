@@ -199,7 +199,14 @@ impl Replica {
 
     /// Bounded housekeeping, a step a call: retention, removal of files below the start, forgotten producers.
     pub fn maintain(&mut self, world: &mut World<'_>) {
-        if self.stage != Stage::Ready || self.damaged {
+        if self.damaged {
+            return;
+        }
+        if self.stage == Stage::Unloaded && self.settings.cleanup_delete {
+            // Retention also holds for partitions that nobody asks for.
+            self.load(world);
+        }
+        if self.stage != Stage::Ready {
             return;
         }
         let gone = self.producers.expire(world.now.wall.0, self.settings.producer_id_expiration_ms);
