@@ -11,10 +11,16 @@ import urllib.request
 import uuid
 
 import pytest
+from confluent_kafka.admin import AdminClient, NewTopic
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 HEDDLE = os.environ.get("HEDDLE", str(ROOT / "target" / "release" / "heddle"))
 START_SECONDS = 20
+# With Kafka's own intervals a test would mostly wait for a heartbeat, or for a session to end.
+SHORT_SESSIONS = [
+    "group.initial.rebalance.delay.ms=0", "group.consumer.heartbeat.interval.ms=300",
+    "group.consumer.session.timeout.ms=3000", "group.min.session.timeout.ms=1000",
+]
 
 
 def free_port():
@@ -108,11 +114,25 @@ def make_broker(tmp_path):
         broker.end()
 
 
+class Elsewhere:
+    """A broker that runs already: HEDDLE_ELSEWHERE=HOST:PORT tries what the tests expect on Apache Kafka.
+
+    It needs SHORT_SESSIONS, and group.consumer.min.heartbeat.interval.ms and group.consumer.min.session.timeout.ms below.
+    """
+
+    def __init__(self, address):
+        self.address = address
+        self.port = int(address.rpartition(":")[2])
+
+
 @pytest.fixture(scope="session")
 def broker():
     """One broker for all tests that need nothing special."""
+    if "HEDDLE_ELSEWHERE" in os.environ:
+        yield Elsewhere(os.environ["HEDDLE_ELSEWHERE"])
+        return
     with tempfile.TemporaryDirectory(prefix="heddle-clients-") as directory:
-        shared = Broker(pathlib.Path(directory) / "data", sets=["group.initial.rebalance.delay.ms=0"])
+        shared = Broker(pathlib.Path(directory) / "data", sets=SHORT_SESSIONS)
         shared.start()
         yield shared
         alive = shared.process.poll() is None
@@ -124,6 +144,13 @@ def broker():
 @pytest.fixture
 def topic():
     return f"t-{uuid.uuid4().hex[:12]}"
+
+
+def create_topic(broker, name, partitions=1, **configs):
+    """A topic; its configs are written with underscores for dots."""
+    admin = AdminClient({"bootstrap.servers": broker.address})  # the futures end with it
+    config = {key.replace("_", "."): str(value) for key, value in configs.items()}
+    admin.create_topics([NewTopic(name, partitions, config=config)])[name].result(30)
 
 
 def kcat(broker, *arguments, stdin=None, timeout=60):

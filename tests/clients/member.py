@@ -14,7 +14,7 @@ import logging
 import signal
 import sys
 
-SESSION_MS = 6000
+SESSION_MS = 2500
 HEARTBEAT_MS = 300
 
 

@@ -4,13 +4,7 @@ import threading
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
-
-
-def create(broker, name, partitions):
-    admin = AdminClient({"bootstrap.servers": broker.address})  # the futures end with it
-    for future in admin.create_topics([NewTopic(name, partitions)]).values():
-        future.result(30)
+from conftest import create_topic
 
 
 def read_all(broker, topic, partitions):
@@ -74,7 +68,7 @@ class Load:
 @pytest.mark.parametrize("restart_shards", [[2, 2], [1, 3]])
 def test_kill_9_loses_nothing_that_was_acknowledged(make_broker, topic, restart_shards):
     broker = make_broker()
-    create(broker, topic, 6)
+    create_topic(broker, topic, 6)
     load = Load(broker, topic)
     for shards in restart_shards:
         load.send(3000)
@@ -98,7 +92,7 @@ def test_kill_9_loses_nothing_that_was_acknowledged(make_broker, topic, restart_
 
 def test_sigterm_ends_cleanly_and_keeps_everything(make_broker, topic):
     broker = make_broker()
-    create(broker, topic, 3)
+    create_topic(broker, topic, 3)
     load = Load(broker, topic)
     load.send(2000)
     assert load.producer.flush(30) == 0

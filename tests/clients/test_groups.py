@@ -12,8 +12,7 @@ import uuid
 
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewTopic
-from conftest import Broker
+from conftest import SHORT_SESSIONS, create_topic
 
 PARTITIONS = 12
 WAIT_SECONDS = 30
@@ -21,11 +20,6 @@ WAIT_SECONDS = 30
 CLASSIC = ["classic", "cooperative", "kafka-python", "kafka-python-cooperative", "aiokafka"]
 CLIENTS = CLASSIC + ["kip848"]
 INCREMENTAL = ["cooperative", "kip848", "kafka-python-cooperative"]
-# Kafka's own bounds would make a test wait for a session longer than it runs.
-SHORT_SESSIONS = [
-    "group.initial.rebalance.delay.ms=0", "group.consumer.heartbeat.interval.ms=300",
-    "group.consumer.session.timeout.ms=3000", "group.min.session.timeout.ms=1000",
-]
 
 
 class Member:
@@ -69,8 +63,7 @@ class Member:
         self.process.kill()
         self.process.wait()
 
-    def close(self):
-        self.process.send_signal(signal.SIGTERM)
+    def wait_closed(self):
         code = self.process.wait(WAIT_SECONDS)
         assert code == 0, f"{self.arguments} ended with {code}:\n{''.join(self.stderr)}"
 
@@ -90,8 +83,7 @@ class Group:
         self.acknowledged = set()
         self.failed = []
         self.sent = 0
-        admin = AdminClient({"bootstrap.servers": broker.address})
-        admin.create_topics([NewTopic(self.topic, PARTITIONS)])[self.topic].result(WAIT_SECONDS)
+        create_topic(broker, self.topic, PARTITIONS)
         self.producer = Producer({
             "bootstrap.servers": broker.address, "enable.idempotence": True, "linger.ms": 5, "retry.backoff.ms": 50,
             "reconnect.backoff.max.ms": 200, "log_level": 0,
@@ -120,10 +112,13 @@ class Group:
         self.all_members += new
         return new
 
-    def leave(self, member):
-        """The member closes its consumer, as an application that is stopped."""
-        self.members.remove(member)
-        member.close()
+    def leave(self, *members):
+        """The members close their consumers, as applications that are stopped."""
+        for member in members:
+            self.members.remove(member)
+            member.process.send_signal(signal.SIGTERM)
+        for member in members:
+            member.wait_closed()
 
     def wait(self, condition, what):
         deadline = time.monotonic() + WAIT_SECONDS
@@ -167,16 +162,6 @@ class Group:
             member.kill()
 
 
-@pytest.fixture(scope="module")
-def group_broker(tmp_path_factory):
-    broker = Broker(tmp_path_factory.mktemp("groups") / "data", sets=SHORT_SESSIONS)
-    broker.start()
-    yield broker
-    alive = broker.process.poll() is None
-    broker.end()
-    assert alive, f"the broker ended during the tests:\n{broker.log()}"
-
-
 @pytest.fixture
 def make_group():
     groups = []
@@ -191,8 +176,8 @@ def make_group():
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_members_share_are_restarted_one_by_one_and_killed(group_broker, make_group, client):
-    group = make_group(group_broker, client)
+def test_members_share_are_restarted_one_by_one_and_killed(broker, make_group, client):
+    group = make_group(broker, client)
     group.start(3)
     group.wait_shared()
     group.wait_progress()
@@ -208,15 +193,14 @@ def test_members_share_are_restarted_one_by_one_and_killed(group_broker, make_gr
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_from_one_member_to_six_and_back(group_broker, make_group, client):
-    group = make_group(group_broker, client)
+def test_from_one_member_to_six_and_back(broker, make_group, client):
+    group = make_group(broker, client)
     group.start()
     group.wait_shared()
     group.start(5)
     group.wait_shared()
     group.wait_progress()
-    for member in group.members[1:]:
-        group.leave(member)
+    group.leave(*group.members[1:])
     group.wait_shared()
     group.wait_progress()
     group.end()
@@ -238,8 +222,8 @@ def test_the_broker_is_killed_while_a_group_consumes(make_broker, make_group, cl
 
 
 @pytest.mark.parametrize("client", INCREMENTAL)
-def test_partitions_that_stay_do_not_stop(group_broker, make_group, client):
-    group = make_group(group_broker, client)
+def test_partitions_that_stay_do_not_stop(broker, make_group, client):
+    group = make_group(broker, client)
     first, second = group.start(2)
     group.wait_shared()
     before = {member: set(member.assigned) for member in (first, second)}
@@ -256,8 +240,8 @@ def test_partitions_that_stay_do_not_stop(group_broker, make_group, client):
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_a_static_member_comes_back_to_its_partitions(group_broker, make_group, client):
-    group = make_group(group_broker, client)
+def test_a_static_member_comes_back_to_its_partitions(broker, make_group, client):
+    group = make_group(broker, client)
     stays, restarts = group.start(2, instances=["one", "two"])
     group.wait_shared()
     group.wait_progress()
