@@ -99,6 +99,8 @@ def kafka_python(kind, address, group, topic, instance, ending):
         def on_partitions_assigned(self, assigned):
             say(assigned=sorted(p.partition for p in consumer.assignment()))
 
+    # A leader of this client assigns at once, and nothing if it does not know the topic yet.
+    consumer.partitions_for_topic(topic)
     consumer.subscribe([topic], listener=Listener())
     while not ending.now:
         try:
