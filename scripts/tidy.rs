@@ -15,9 +15,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("log", &["model", "border", "records"]),
     ("partition", &["model", "border", "records", "raft", "journal", "log"]),
     ("group", &["model", "records"]),
-    ("txn", &["model", "records"]),
     ("controller", &["model", "records"]),
-    ("api", &["model", "border", "protocol", "records", "partition", "group", "txn", "controller"]),
+    ("api", &["model", "border", "protocol", "records", "partition", "group", "controller"]),
     (
         "shard",
         &[
@@ -63,7 +62,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 /// What may not stand in a room that is not a driver, and why.
 const FORBIDDEN: &[(&str, &str)] = &[
     ("async fn", "rooms are synchronous: events in, effects out"),
-    (".await", "rooms are synchronous: events in, effects out"),
+    (".await;", "rooms are synchronous: events in, effects out"),
+    (".await?", "rooms are synchronous: events in, effects out"),
+    (".await.", "rooms are synchronous: events in, effects out"),
+    (".await)", "rooms are synchronous: events in, effects out"),
     ("RefCell", "state is owned, not shared"),
     ("Instant::now", "time is handed in"),
     ("SystemTime::now", "time is handed in"),

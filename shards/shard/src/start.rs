@@ -40,6 +40,9 @@ pub struct Start {
     pub dormant: BTreeMap<ReplicaNumber, RecoveredReplica>,
     /// What adopted journals still hold, by index into `Shard::journals`.
     adopted: BTreeMap<usize, BTreeSet<ReplicaNumber>>,
+    /// Adopted journals that hold nothing any more, until their last frame is written.
+    ending: Vec<usize>,
+    ended: BTreeSet<usize>,
     listening: bool,
     /// A journal cannot be opened; said once.
     refused: bool,
@@ -241,6 +244,30 @@ impl Shard {
             self.start.adopted.iter().filter(|(_, left)| left.is_empty()).map(|(at, _)| *at).collect();
         for at in emptied {
             self.start.adopted.remove(&at);
+            self.journals[at].on_stop();
+            self.start.ending.push(at);
+        }
+    }
+
+    /// Nothing is queued or under way in any journal still in use.
+    pub(crate) fn journals_are_idle(&self) -> bool {
+        self.journals.iter().enumerate().all(|(at, journal)| journal.idle() || self.start.ended.contains(&at))
+    }
+
+    /// At the end of a turn: journals write what the turn brought; adopted ones that are done with go.
+    pub(crate) fn flush_journals(&mut self) {
+        for (at, journal) in self.journals.iter_mut().enumerate() {
+            if !self.start.ended.contains(&at) {
+                journal.flush(self.now, &mut self.effects);
+            }
+        }
+        for at in std::mem::take(&mut self.start.ending) {
+            if !self.journals[at].idle() {
+                self.start.ending.push(at);
+                continue;
+            }
+            self.journals[at].close(&mut self.effects);
+            self.start.ended.insert(at);
             let path = format!("journal-{}", self.start.dirs[at]);
             self.house_disk(REMOVED_JOURNAL, DiskOp::RemoveTree { path });
         }

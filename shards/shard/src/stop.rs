@@ -54,7 +54,7 @@ impl Shard {
             self.tell_all(|| Mail::Drained);
         }
         let all = self.stop.drained.len() == usize::from(self.config.shards);
-        let quiet = self.journals.iter().all(|journal| journal.idle());
+        let quiet = self.journals_are_idle();
         if (all && quiet && self.stop.said_drained) || (late && self.now.mono >= deadline.plus_ms(DRAIN_MS)) {
             self.stop.halted = true;
             self.notice(Notice::Halted);
