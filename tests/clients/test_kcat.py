@@ -1,9 +1,10 @@
 """kcat with Debian's old librdkafka, which tests for exact versions of several APIs."""
 
 import json
+import subprocess
 
 import pytest
-from conftest import kcat
+from conftest import create_topic, kcat
 
 
 def produce(broker, topic, lines, *arguments):
@@ -62,3 +63,41 @@ def test_offset_by_time(broker, topic):
     assert out.strip() == f"{topic} [0] offset 0"
     out = kcat(broker, "-Q", "-t", f"{topic}:0:32503680000000")
     assert out.strip().endswith("offset -1") or out.strip().endswith("offset 2"), out
+
+
+# ---- consumer groups (kcat -G) ----
+
+def of_group(broker, topic, *arguments):
+    """What a balanced consumer reads until it stands at the end of everything."""
+    lines = kcat(broker, "-G", f"g-{topic}", "-e", "-X", "auto.offset.reset=earliest", *arguments, topic).splitlines()
+    return sorted(lines)
+
+
+@pytest.mark.parametrize("strategy", ["range", "roundrobin", "cooperative-sticky"])
+def test_a_balanced_consumer_resumes_where_it_ended(broker, topic, strategy):
+    create_topic(broker, topic, 4)
+    how = ["-X", f"partition.assignment.strategy={strategy}"]
+    produce(broker, topic, range(100, 200))
+    assert of_group(broker, topic, *how) == [str(i) for i in range(100, 200)]
+    produce(broker, topic, range(200, 210))
+    assert of_group(broker, topic, *how) == [str(i) for i in range(200, 210)]
+
+
+def test_two_balanced_consumers_share(broker, topic):
+    create_topic(broker, topic, 4)
+    command = ["kcat", "-b", broker.address, "-G", f"g-{topic}", "-u", "-X", "auto.offset.reset=earliest",
+               "-X", "topic.metadata.refresh.interval.ms=200", "-f", "%p\n", topic]
+    consumers = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in "ab"]
+    try:
+        for consumer in consumers:
+            # "% Group g-t-... rebalanced (memberid ...): assigned: t [0], t [1]"
+            while "assigned" not in (line := consumer.stderr.readline()) or line.count(f"{topic} [") != 2:
+                assert line, "the consumer ended"
+        for partition in range(4):
+            produce(broker, topic, ["v"], "-p", str(partition))
+        read = [sorted(consumer.stdout.readline().strip() for _ in range(2)) for consumer in consumers]
+        assert sorted(read) == [["0", "1"], ["2", "3"]]
+    finally:
+        for consumer in consumers:
+            consumer.kill()
+            consumer.wait()
