@@ -36,6 +36,15 @@ def consumer(broker, **options):
                          fetch_max_wait_ms=20, **options)
 
 
+def join(broker, topic, **options):
+    """A member of a group. Alone and without knowing the topic, it assigns itself nothing, and may stay so (Apache Kafka
+    sees the same of it)."""
+    client = consumer(broker, group_id=f"g-{topic}", **options)
+    client.partitions_for_topic(topic)
+    client.subscribe([topic])
+    return client
+
+
 def read(client, count, seconds=20):
     messages = []
     deadline = time.monotonic() + seconds
@@ -161,16 +170,14 @@ def test_seek_and_offsets(broker, topic):
 def test_a_group_commits_and_resumes(broker, topic):
     create_topic(broker, topic, 2)
     produce(broker, topic, [b"%d" % i for i in range(50)])
-    group, own, other = f"g-{topic}", TopicPartition(topic, 0), TopicPartition(topic, 1)
-    first = consumer(broker, group_id=group)
-    first.subscribe([topic])
+    own, other = TopicPartition(topic, 0), TopicPartition(topic, 1)
+    first = join(broker, topic)
     read(first, 50)
     first.commit({own: OffsetAndMetadata(30, "half way", -1)})
     assert first.committed(own) == 30
     assert first.committed(other) is None
     first.close()
-    second = consumer(broker, group_id=group)
-    second.subscribe([topic])
+    second = join(broker, topic)
     assert read(second, 1)[0].offset == 30
     second.close()
 
@@ -179,6 +186,7 @@ def test_a_pattern(broker, topic):
     create_topic(broker, f"{topic}.a")
     produce(broker, f"{topic}.a", [b"v"])
     client = consumer(broker, group_id=f"g-{topic}")
+    client.topics()
     client.subscribe(pattern=f"^{topic}\\..*")
     assert read(client, 1)[0].topic == f"{topic}.a"
     client.close()
@@ -258,8 +266,7 @@ def test_groups(broker, admin, topic):
     create_topic(broker, topic)
     produce(broker, topic, [b"a", b"b"])
     group, own = f"g-{topic}", TopicPartition(topic, 0)
-    client = consumer(broker, group_id=group, client_id="me")
-    client.subscribe([topic])
+    client = join(broker, topic, client_id="me")
     read(client, 2)
     client.commit()
     described = admin.describe_groups([group])[group]
