@@ -35,6 +35,7 @@ class Broker:
     def __init__(self, data_dir, shards=2, sets=(), flags=()):
         self.data_dir = pathlib.Path(data_dir)
         self.shards = shards
+        self.memory = "512MiB"
         self.sets = list(sets)
         self.flags = list(flags)
         self.port = free_port()
@@ -48,7 +49,7 @@ class Broker:
 
     def command(self):
         command = [HEDDLE, "start", "--data-dir", str(self.data_dir), "--kafka-addr", self.address]
-        command += ["--admin-addr", f"127.0.0.1:{self.admin}", "--shards", str(self.shards), "--memory", "512MiB"]
+        command += ["--admin-addr", f"127.0.0.1:{self.admin}", "--shards", str(self.shards), "--memory", self.memory]
         for pair in self.sets:
             command += ["--set", pair]
         return command + self.flags

@@ -46,7 +46,12 @@ class Load:
 
     def send(self, count):
         for _ in range(count):
-            value = str(self.sent)
+            self.send_values(str(self.sent), 1)
+
+    def send_values(self, prefix, count):
+        """`count` records of one prefix, each with its own number."""
+        for number in range(count):
+            value = prefix if count == 1 else f"{prefix}-{number}"
             while True:
                 try:
                     self.producer.produce(self.topic, value=value, key=value, on_delivery=self.delivered)
