@@ -106,8 +106,8 @@ class Group:
         else:
             self.failed.append(str(error))
 
-    def start(self, count=1, instances=None):
-        new = [Member(self, self.client, instances[i] if instances else None) for i in range(count)]
+    def start(self, count=1, instances=None, client=None):
+        new = [Member(self, client or self.client, instances[i] if instances else None) for i in range(count)]
         self.members += new
         self.all_members += new
         return new
@@ -137,6 +137,11 @@ class Group:
         owned = sorted(p for member in self.members for p in member.assigned)
         sizes = [len(member.assigned) for member in self.members]
         return owned == list(range(PARTITIONS)) and max(sizes) - min(sizes) <= 1
+
+    def is_owned(self):
+        """Every partition has one owner, and each member works; server and client spread differently."""
+        owned = sorted(p for member in self.members for p in member.assigned)
+        return owned == list(range(PARTITIONS)) and all(member.assigned for member in self.members)
 
     def wait_shared(self):
         """Every partition has one owner, and the load is even."""
@@ -257,4 +262,50 @@ def test_a_static_member_comes_back_to_its_partitions(broker, make_group, client
     group.wait_shared()
     assert back.assigned == own
     assert stays.revoked == [], "the others do not notice"
+    group.end()
+
+
+@pytest.mark.parametrize("client", ["classic", "cooperative", "kip848"])
+def test_a_member_that_stalls_is_replaced_and_comes_back(broker, make_group, client):
+    group = make_group(broker, client)
+    stalls, _ = group.start(2)
+    group.wait_shared()
+    stalls.process.send_signal(signal.SIGSTOP)
+    group.members.remove(stalls)
+    group.wait_shared()
+    group.wait_progress()
+    stalls.process.send_signal(signal.SIGCONT)
+    group.members.append(stalls)
+    group.wait(lambda: stalls.revoked, "it learns that it lost its partitions")
+    group.wait_shared()
+    group.end()
+
+
+# aiokafka commits without its static id, so that the coordinator cannot tell it more than that it is unknown.
+@pytest.mark.parametrize("client", [client for client in CLASSIC if client != "aiokafka"])
+def test_the_second_holder_of_a_static_id_fences_the_first(broker, make_group, client):
+    group = make_group(broker, client)
+    (first,) = group.start(1, instances=["one"])
+    group.wait_shared()
+    group.members.remove(first)
+    group.start(1, instances=["one"])
+    group.wait_shared()
+    group.wait(lambda: first.errors or first.process.poll() is not None, "the first is told")
+    said = "".join([*first.errors, *first.stderr]).lower()
+    assert "fenced" in said, said
+    group.wait_progress()
+    group.end()
+
+
+@pytest.mark.parametrize("old", ["classic", "cooperative", "kafka-python"])
+def test_a_group_moves_to_the_new_protocol_and_back_while_it_works(broker, make_group, old):
+    group = make_group(broker, old)
+    group.start(3)
+    group.wait_shared()
+    for client in ["kip848", old]:
+        for member in list(group.members):
+            group.leave(member)
+            group.start(client=client)
+            group.wait(group.is_owned, "every partition has one owner")
+        group.wait_progress()
     group.end()

@@ -119,13 +119,13 @@ def test_max_message_bytes(broker, topic):
 
 def test_a_large_message(broker, topic):
     create_topic(broker, topic, max_message_bytes=9_000_000)
-    value = bytes(range(256)) * 30_000
+    value = bytes(range(256)) * 8_000
     produce(broker, topic, [value, b"small"], max_request_size=9_000_000)
     messages = read_from(broker, topic, 2, max_partition_fetch_bytes=1000)
     assert [m.value for m in messages] == [value, b"small"]
 
 
-@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("codec", [None, "gzip"])
 def test_what_the_broker_compresses_anew_is_read(broker, topic, codec):
     for stored in ["uncompressed", "gzip", "snappy", "lz4", "zstd"]:
         name = f"{topic}-{stored}"
