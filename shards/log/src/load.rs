@@ -20,7 +20,13 @@ const CHUNK_BYTES: usize = 256 * 1024;
 pub(crate) enum Loading {
     Unloaded(Mark),
     Listing(Mark),
-    Reading { mark: Mark, files: Vec<Listed> },
+    Reading {
+        mark: Mark,
+        files: Vec<Listed>,
+    },
+    /// The active segment is known; side files that neither it nor the mark names are looked into: compaction may have
+    /// published them later.
+    Sealing(Box<Sealing>),
     Loaded,
 }
 
@@ -29,6 +35,16 @@ pub(crate) struct Listed {
     key: SegmentKey,
     part: Part,
     len: u64,
+}
+
+/// Looking for segments that compaction published.
+pub(crate) struct Sealing {
+    pub(crate) mark: Mark,
+    files: Vec<Listed>,
+    active: Box<SideRead>,
+    /// Still to be looked into, with the length of their side files.
+    unread: Vec<(SegmentKey, u64)>,
+    found: Vec<Segment>,
 }
 
 /// A side file being read, and what it said so far.
@@ -42,6 +58,8 @@ pub(crate) struct SideRead {
     segment: Segment,
     sealed: Vec<Segment>,
     companion: Vec<Bytes>,
+    /// What a seal says of its segment.
+    own: Option<Segment>,
 }
 
 impl SideRead {
@@ -68,7 +86,7 @@ impl SideRead {
         }
         self.segment.extend(&record.spans, self.reader.next_offset(), self.reader.at(), record.written_ms);
         if first {
-            self.sealed = record.sealed;
+            (self.sealed, self.own) = (record.sealed, record.own);
         }
         if let Some(snapshot) = record.snapshot {
             self.companion = vec![Bytes::from(snapshot)];
@@ -140,6 +158,7 @@ impl Log {
             segment: Segment::empty(key),
             sealed: Vec::new(),
             companion: Vec::new(),
+            own: None,
         };
         self.side_reads.insert(key, Box::new(side));
     }
@@ -225,10 +244,11 @@ impl Log {
     ) {
         match std::mem::replace(&mut self.loading, Loading::Loaded) {
             Loading::Reading { mark, files } => match ended {
-                Ok(()) => self.finish_load(mark, &files, side, out, events),
+                Ok(()) => self.look_for_seals(mark, files, side, out, events),
                 Err(SideFault::Io(fault)) => self.fail_load(mark, LoadFault::Io(fault), out, events),
                 Err(SideFault::Damaged(what)) => self.fail_load(mark, LoadFault::Damaged(what), out, events),
             },
+            Loading::Sealing(sealing) => self.on_seal_read(sealing, side, ended, out, events),
             Loading::Loaded => {
                 self.finish_index(key, side, ended);
                 self.pump_queries(out, events);
@@ -237,15 +257,16 @@ impl Log {
         }
     }
 
-    fn finish_load(
+    /// The active segment's first record may be older than what compaction did since.
+    fn look_for_seals(
         &mut self,
         mark: Mark,
-        files: &[Listed],
+        files: Vec<Listed>,
         side: SideRead,
         out: &mut Vec<Effect>,
         events: &mut Vec<Output>,
     ) {
-        let active = side.segment;
+        let active = &side.segment;
         if active.bytes != mark.segment_bytes || active.next != mark.offset {
             let (offset, bytes) = (active.next, active.bytes);
             let what = format!(
@@ -254,9 +275,49 @@ impl Log {
             );
             return self.fail_load(mark, LoadFault::Damaged(what), out, events);
         }
-        let start = self.start;
-        let (needed, rest): (Vec<Segment>, Vec<Segment>) =
-            side.sealed.into_iter().partition(|segment| segment.next > start && segment.bytes > 0);
+        let is_named = |key: SegmentKey| key >= active.key || side.sealed.iter().any(|segment| segment.key == key);
+        let has_log = |key| files.iter().any(|file| file.key == key && file.part == Part::Log);
+        let unread = files
+            .iter()
+            .filter(|file| file.part == Part::Side && !is_named(file.key) && has_log(file.key))
+            .filter(|file| file.len > 0 && file.len % BLOCK_BYTES as u64 == 0)
+            .map(|file| (file.key, file.len))
+            .collect();
+        let active = Box::new(side);
+        self.look_into_next(Box::new(Sealing { mark, files, active, unread, found: Vec::new() }), out, events);
+    }
+
+    fn look_into_next(&mut self, mut sealing: Box<Sealing>, out: &mut Vec<Effect>, events: &mut Vec<Output>) {
+        let Some((key, side_bytes)) = sealing.unread.pop() else {
+            return self.finish_load(*sealing, out, events);
+        };
+        self.loading = Loading::Sealing(sealing);
+        self.read_side(key, side_bytes, out);
+    }
+
+    /// A side file without a whole seal never was part of the log.
+    fn on_seal_read(
+        &mut self,
+        mut sealing: Box<Sealing>,
+        side: SideRead,
+        ended: Result<(), SideFault>,
+        out: &mut Vec<Effect>,
+        events: &mut Vec<Output>,
+    ) {
+        if let Err(SideFault::Io(fault)) = ended {
+            return self.fail_load(sealing.mark, LoadFault::Io(fault), out, events);
+        }
+        let end = sealing.active.segment.key.base;
+        sealing.found.extend(side.own.filter(|own| ended.is_ok() && own.next <= end));
+        self.look_into_next(sealing, out, events);
+    }
+
+    fn finish_load(&mut self, sealing: Sealing, out: &mut Vec<Effect>, events: &mut Vec<Output>) {
+        let Sealing { active: side, files, found, .. } = sealing;
+        let (active, start) = (side.segment, self.start);
+        let (needed, rest): (Vec<Segment>, Vec<Segment>) = newest_generations(side.sealed, found)
+            .into_iter()
+            .partition(|segment| segment.next > start && (segment.bytes > 0 || segment.is_clean()));
         for segment in rest {
             self.removal.add_segment(segment.key);
         }
@@ -264,7 +325,7 @@ impl Log {
         self.settling.resume(&active, side.reader.chain(), allocated.map_or(0, |file| file.len));
         self.marked = Some(active.key);
         self.sealed = needed;
-        for file in files {
+        for file in &files {
             let known = file.key == active.key || self.sealed.iter().any(|segment| segment.key == file.key);
             if !known && !self.removal.holds(file.key) {
                 self.removal.add_stray(vec![self.disk.path(file.key, file.part)]);
@@ -305,6 +366,21 @@ impl Log {
         let hole: Option<Offset> = (!whole).then(|| side.reader.next_offset().min(segment.next));
         segment.index = Index::Known { spans, hole };
     }
+}
+
+/// Of the segments listed and those that compaction published since, the newest of each range. What compaction writes
+/// covers whole segments, under a generation above theirs.
+fn newest_generations(listed: Vec<Segment>, published: Vec<Segment>) -> Vec<Segment> {
+    let mut all: Vec<Segment> = listed.into_iter().chain(published).collect();
+    all.sort_by_key(|segment| std::cmp::Reverse((segment.key.generation, segment.key.base)));
+    let mut newest: Vec<Segment> = Vec::with_capacity(all.len());
+    for segment in all {
+        if !newest.iter().any(|newer| newer.key.base < segment.next && segment.key.base < newer.next) {
+            newest.push(segment);
+        }
+    }
+    newest.sort_by_key(|segment| segment.key);
+    newest
 }
 
 /// The files that belong to segments; others are none of ours.

@@ -122,6 +122,7 @@ impl Log {
         let active = match &self.loading {
             Loading::Loaded => self.active.as_ref().map_or(0, |active| active.bytes),
             Loading::Unloaded(mark) | Loading::Listing(mark) | Loading::Reading { mark, .. } => mark.segment_bytes,
+            Loading::Sealing(sealing) => sealing.mark.segment_bytes,
         };
         self.sealed.iter().map(|segment| segment.bytes).sum::<u64>() + active + self.tail.bytes() as u64
     }

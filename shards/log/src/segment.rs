@@ -68,6 +68,9 @@ pub(crate) struct Segment {
     /// When its first and last side records were written; 0 if not known. Milliseconds since 1970.
     pub(crate) created_ms: i64,
     pub(crate) written_ms: i64,
+    /// When compaction had taken from it, and from all before it, what later records of it replace; 0 if it has not, or
+    /// not wholly. Seconds since 1970.
+    pub(crate) cleaned_s: u32,
     pub(crate) index: Index,
 }
 
@@ -84,8 +87,13 @@ impl Segment {
             max_timestamp: NO_TIMESTAMP,
             created_ms: 0,
             written_ms: 0,
+            cleaned_s: 0,
             index: Index::Known { spans: Vec::new(), hole: None },
         }
+    }
+
+    pub(crate) fn is_clean(&self) -> bool {
+        self.cleaned_s > 0
     }
 
     /// The time by which retention counts its age: its newest record, or its last write if records carry no time.

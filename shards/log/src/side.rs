@@ -11,6 +11,7 @@ const MAGIC: u32 = u32::from_le_bytes(*b"HSID");
 const VERSION: u16 = 1;
 const FIRST: u16 = 1;
 const SNAPSHOT: u16 = 2;
+const COMPACTED: u16 = 4;
 const HEADER_BYTES: usize = 80;
 const SPAN_ENTRY_BYTES: usize = 48;
 const SEALED_ENTRY_BYTES: usize = 56;
@@ -41,6 +42,8 @@ pub(crate) struct Record {
     pub(crate) spans: Vec<Span>,
     /// Older segments of the log; in the first record of a file only. Their indexes are absent.
     pub(crate) sealed: Vec<Segment>,
+    /// The segment itself, if compaction wrote it: this is then the file's only record, and its seal.
+    pub(crate) own: Option<Segment>,
     pub(crate) snapshot: Option<Vec<u8>>,
     pub(crate) changes: Vec<u8>,
 }
@@ -48,22 +51,30 @@ pub(crate) struct Record {
 impl Record {
     fn content_bytes(&self) -> usize {
         self.spans.len() * SPAN_ENTRY_BYTES
-            + self.sealed.len() * SEALED_ENTRY_BYTES
+            + (self.sealed.len() + usize::from(self.own.is_some())) * SEALED_ENTRY_BYTES
             + self.snapshot.as_ref().map_or(0, Vec::len)
             + self.changes.len()
+    }
+
+    /// What the record takes in the file, with its filling.
+    pub(crate) fn padded_bytes(&self) -> usize {
+        (HEADER_BYTES + self.content_bytes()).next_multiple_of(BLOCK_BYTES)
     }
 
     /// The record's blocks, and its header checksum for the next record's chain.
     pub(crate) fn encode(&self, place: &Place) -> (Blocks, u32) {
         assert!(self.sealed.is_empty() || place.at == 0, "older segments are listed in the first record only");
+        assert!(self.own.is_none() || (place.at == 0 && self.sealed.is_empty()), "a seal stands alone");
         let len = HEADER_BYTES + self.content_bytes();
         let mut content = Vec::with_capacity(self.content_bytes());
         self.spans.iter().for_each(|span| write_span(span, &mut content));
-        self.sealed.iter().for_each(|segment| write_sealed(segment, &mut content));
+        self.sealed.iter().chain(&self.own).for_each(|segment| write_sealed(segment, &mut content));
         content.extend_from_slice(self.snapshot.as_deref().unwrap_or_default());
         content.extend_from_slice(&self.changes);
 
-        let flags = if place.at == 0 { FIRST } else { 0 } | if self.snapshot.is_some() { SNAPSHOT } else { 0 };
+        let flag = |is_set: bool, flag: u16| if is_set { flag } else { 0 };
+        let flags =
+            flag(place.at == 0, FIRST) | flag(self.snapshot.is_some(), SNAPSHOT) | flag(self.own.is_some(), COMPACTED);
         let mut header = Vec::with_capacity(HEADER_BYTES);
         header.extend_from_slice(&MAGIC.to_le_bytes());
         header.extend_from_slice(&VERSION.to_le_bytes());
@@ -75,7 +86,7 @@ impl Record {
         header.extend_from_slice(&place.at.to_le_bytes());
         header.extend_from_slice(&place.chain.to_le_bytes());
         header.extend_from_slice(&count(self.spans.len()).to_le_bytes());
-        header.extend_from_slice(&count(self.sealed.len()).to_le_bytes());
+        header.extend_from_slice(&count(self.sealed.len() + usize::from(self.own.is_some())).to_le_bytes());
         header.extend_from_slice(&count(self.snapshot.as_ref().map_or(0, Vec::len)).to_le_bytes());
         header.extend_from_slice(&count(self.changes.len()).to_le_bytes());
         header.extend_from_slice(&0u32.to_le_bytes());
@@ -115,7 +126,7 @@ fn write_sealed(segment: &Segment, out: &mut Vec<u8>) {
     out.extend_from_slice(&segment.max_timestamp.to_le_bytes());
     out.extend_from_slice(&segment.written_ms.to_le_bytes());
     out.extend_from_slice(&segment.key.generation.to_le_bytes());
-    out.extend_from_slice(&0u32.to_le_bytes());
+    out.extend_from_slice(&segment.cleaned_s.to_le_bytes());
 }
 
 /// Takes fixed fields from the front of bytes whose length was checked.
@@ -266,6 +277,10 @@ impl Reader {
         if let Some(last) = record.spans.last() {
             (self.log_at, self.next) = (last.end(), last.next);
         }
+        if let Some(own) = &record.own {
+            // Its last batches may have vanished.
+            self.next = own.next;
+        }
         (self.place.at, self.place.chain) = (self.place.at + padded, header.chain);
         Ok(Step::Record(record, whole))
     }
@@ -284,6 +299,9 @@ impl Reader {
             (log_at, next) = (span.end(), span.next);
             spans.push(span);
         }
+        if header.flags & COMPACTED != 0 {
+            return self.read_seal(header, fields, spans);
+        }
         let mut sealed: Vec<Segment> = Vec::with_capacity(header.sealed);
         for _ in 0..header.sealed {
             let segment = read_sealed(&mut fields);
@@ -295,7 +313,22 @@ impl Reader {
         }
         let (snapshot, changes) = fields.0.split_at(header.snapshot);
         let snapshot = (header.flags & SNAPSHOT != 0).then(|| snapshot.to_vec());
-        Ok(Record { written_ms: header.written_ms, spans, sealed, snapshot, changes: changes.to_vec() })
+        Ok(Record { written_ms: header.written_ms, spans, sealed, own: None, snapshot, changes: changes.to_vec() })
+    }
+
+    /// The one record of a compacted segment says what the segment is as a whole.
+    fn read_seal(&self, header: &Header, mut fields: Fields<'_>, spans: Vec<Span>) -> Result<Record, &'static str> {
+        if header.sealed != 1 || self.place.at != 0 {
+            return Err("is a seal where none can stand");
+        }
+        let own = read_sealed(&mut fields);
+        let (bytes, next) = spans.last().map_or((0, own.key.base), |last| (last.end(), last.next));
+        let fits = own.key == self.place.key && own.bytes == bytes && own.next >= next;
+        if !fits || own.side_bytes != header.len().next_multiple_of(BLOCK_BYTES as u64) {
+            return Err("is a seal of another segment");
+        }
+        let (written_ms, own) = (header.written_ms, Some(own));
+        Ok(Record { written_ms, spans, own, snapshot: Some(Vec::new()), ..Record::default() })
     }
 }
 
@@ -318,8 +351,8 @@ fn read_sealed(fields: &mut Fields<'_>) -> Segment {
     let (bytes, side_bytes) = (fields.u64(), fields.u64());
     let (max_timestamp, written_ms) = (fields.i64(), fields.i64());
     let key = SegmentKey { base, generation: fields.u32() };
-    fields.u32();
-    Segment { key, next, bytes, side_bytes, max_timestamp, created_ms: 0, written_ms, index: Index::Absent }
+    let (cleaned_s, index) = (fields.u32(), Index::Absent);
+    Segment { key, next, bytes, side_bytes, max_timestamp, created_ms: 0, written_ms, cleaned_s, index }
 }
 
 #[cfg(test)]
@@ -345,6 +378,7 @@ mod tests {
             written_ms: 1234,
             spans: vec![span(100, 110, 0, 5000), span(115, 120, 8192, 10)],
             sealed: vec![older],
+            own: None,
             snapshot: Some(b"everything".to_vec()),
             changes: Vec::new(),
         }
