@@ -27,7 +27,7 @@ enum Waiting {
 }
 
 /// Work numbers of searches start here, those of `Line` below.
-const SEARCH_WORK: u32 = 1 << 31;
+pub(crate) const SEARCH_WORK: u32 = 1 << 31;
 
 impl Reads {
     fn number(&mut self) -> u64 {
@@ -190,7 +190,8 @@ impl Replica {
         if work & SEARCH_WORK == 0 {
             return self.on_prepared(work, result, world);
         }
-        let ticket = self.reads.decoding.remove(&work).expect("work is answered once");
+        // Not found: the partition was removed meanwhile, and the ticket was answered then.
+        let Some(ticket) = self.reads.decoding.remove(&work) else { return };
         match result {
             Some(mut bytes) if bytes.len() == 20 => {
                 let (offset, timestamp, term) = (Offset(bytes.get_i64()), bytes.get_i64(), Term(bytes.get_i32()));
@@ -199,6 +200,13 @@ impl Replica {
                 self.answer_offset(ticket, Some(offset), timestamp, term, world);
             }
             _ => refuse(ticket, Refusal::Corrupt("a stored batch does not decode".into()), world),
+        }
+    }
+
+    /// The replica goes away, perhaps before the work off the turn is done.
+    pub(crate) fn refuse_searches(&mut self, world: &mut World<'_>) {
+        for ticket in std::mem::take(&mut self.reads.decoding).into_values() {
+            refuse(ticket, Refusal::UnknownPartition, world);
         }
     }
 

@@ -137,6 +137,9 @@ impl Replica {
     }
 
     fn on_loaded(&mut self, parts: &[Bytes], world: &mut World<'_>) {
+        if self.stage == Stage::Leaving {
+            return;
+        }
         match companion::read_all(parts) {
             Ok(producers) => {
                 self.become_ready(producers);
@@ -149,6 +152,9 @@ impl Replica {
     }
 
     fn on_load_failed(&mut self, why: String, world: &mut World<'_>) {
+        if self.stage == Stage::Leaving {
+            return;
+        }
         self.stage = Stage::Unloaded;
         self.report(format!("its segments cannot be opened: {why}"), world);
         for (ticket, _) in std::mem::take(&mut self.parked) {
@@ -199,6 +205,10 @@ impl Replica {
 
     /// Bounded housekeeping, a step a call: retention, removal of files below the start, forgotten producers.
     pub fn maintain(&mut self, world: &mut World<'_>) {
+        if self.stage == Stage::Leaving {
+            // Under way, unless the disk refused it.
+            return self.log.remove(world.effects);
+        }
         if self.damaged {
             return;
         }
@@ -232,6 +242,7 @@ impl Replica {
         }
         self.waiting.interrupt(None, self.group.term(), world.answers);
         self.line.interrupt(None, self.group.term(), world.answers);
+        self.refuse_searches(world);
         self.promised.clear();
         world.journal.gone(self.number);
         self.log.remove(world.effects);

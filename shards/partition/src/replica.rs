@@ -14,7 +14,7 @@ use crate::companion::Settled;
 use crate::producers::Producers;
 use crate::read::Reads;
 use crate::waiting::Waiting;
-use crate::write::Line;
+use crate::write::{Line, refuse};
 use crate::{Answer, Ask, Described, Refusal, Visibility};
 
 /// What a replica acts on besides itself, lent to it for one call.
@@ -214,6 +214,10 @@ impl Replica {
 
     /// The asker gave up waiting; the ticket is still answered once.
     pub fn cancel(&mut self, ticket: Ticket, world: &mut World<'_>) {
+        if let Some(at) = self.parked.iter().position(|(parked, _)| *parked == ticket) {
+            self.parked.remove(at);
+            return world.answers.push((ticket, Answer::Ready));
+        }
         self.waiting.cancel(ticket, world.answers);
     }
 
@@ -308,6 +312,10 @@ impl Replica {
         if !matches!(role, Role::Leader { .. }) {
             self.waiting.interrupt(self.leader(), self.group.term(), world.answers);
             self.line.interrupt(self.leader(), self.group.term(), world.answers);
+            let interrupted = Refusal::Interrupted { leader: self.leader(), term: self.group.term() };
+            for (ticket, _) in std::mem::take(&mut self.deletions) {
+                refuse(ticket, interrupted.clone(), world);
+            }
         }
         world.news.push(News::Leader {
             partition: self.partition,

@@ -26,6 +26,10 @@ pub(crate) fn judge(append: &Append, settings: &TopicSettings, now: Now) -> Resu
     if header.is_control() {
         return Err(invalid("Clients are not allowed to write control records"));
     }
+    if header.is_transactional() {
+        // Nobody could end it: readers of committed records would wait for ever.
+        return Err(Refusal::NotInTransaction);
+    }
     if header.has_producer() && (header.base_sequence.0 < 0 || header.producer_epoch.0 < 0) {
         return Err(invalid("Invalid sequence number or producer epoch of an idempotent producer's batch"));
     }

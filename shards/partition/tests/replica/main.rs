@@ -250,3 +250,60 @@ fn a_deleted_partition_answers_everybody_and_leaves_nothing() {
     let late = bench.ask(read(0));
     assert!(matches!(bench.answer(late), Some(Answer::Refused(Refusal::UnknownPartition))));
 }
+
+#[test]
+fn a_partition_deleted_while_it_loads_stays_deleted() {
+    let mut bench = Bench::new(TopicSettings::default());
+    bench.append(batch(&["a"]));
+    bench.act(|replica, world| assert!(replica.settle(true, world)));
+    bench.run();
+    bench.kill();
+    let parked = bench.ask(read(0));
+    bench.act(|replica, world| replica.leave(world));
+    // Housekeeping comes around at any time.
+    bench.act(|replica, world| replica.maintain(world));
+    while bench.step() {
+        bench.act(|replica, world| replica.maintain(world));
+        bench.act(|replica, world| _ = replica.settle(true, world));
+    }
+    assert!(matches!(bench.answer(parked), Some(Answer::Refused(Refusal::UnknownPartition))));
+    assert_eq!(bench.news.iter().filter(|n| matches!(n, News::Removed { .. })).count(), 1);
+    assert!(!bench.disk.paths().iter().any(|(path, _)| path.starts_with("replicas/7")));
+}
+
+#[test]
+fn a_partition_deleted_during_a_search_off_the_turn_answers_it_once() {
+    let mut bench = Bench::new(TopicSettings::default());
+    bench.append(builder(&["a"]).codec(Codec::Lz4, 9).build());
+    let query = OffsetQuery::MaxTimestamp;
+    let search = bench.ask(Ask::FindOffset { query, visibility: Visibility::HighWatermark, epoch: None });
+    assert!(bench.answer(search).is_none(), "the work off the turn is not done");
+    bench.act(|replica, world| replica.leave(world));
+    assert!(matches!(bench.answer(search), Some(Answer::Refused(Refusal::UnknownPartition))));
+    bench.run();
+}
+
+#[test]
+fn a_watch_that_waits_for_the_load_can_be_cancelled() {
+    let mut bench = Bench::new(TopicSettings::default());
+    bench.append(batch(&["a"]));
+    bench.act(|replica, world| assert!(replica.settle(true, world)));
+    bench.run();
+    bench.kill();
+    let watch = Ask::Watch { from: Offset(1), visibility: Visibility::HighWatermark, min_bytes: 1, epoch: None };
+    let watch = bench.ask(watch);
+    assert!(bench.answer(watch).is_none(), "nothing is loaded");
+    let ticket = Ticket { home: ShardId(0), slot: watch, generation: 0, part: 0 };
+    bench.act(|replica, world| replica.cancel(ticket, world));
+    assert!(matches!(bench.answer(watch), Some(Answer::Ready)));
+    bench.run();
+}
+
+#[test]
+fn a_transaction_that_nobody_could_end_is_not_begun() {
+    let mut bench = Bench::new(TopicSettings::default());
+    let mut builder = builder(&["a"]);
+    builder.producer(ProducerId(5), ProducerEpoch(0), Sequence(0)).transactional();
+    let refused = bench.append(builder.build());
+    assert!(matches!(refused, Answer::Refused(Refusal::NotInTransaction)), "{refused:?}");
+}
