@@ -12,8 +12,8 @@ use crate::producer_ids::BLOCK;
 pub(crate) fn start(request: InitProducerIdRequest, cx: &mut Context<'_>) -> Started {
     match request.transactional_id.as_deref().map(|id| id.is_empty()) {
         Some(true) => return Started::Done(failed(ErrorCode::InvalidRequest, cx)),
-        // There is no transaction coordinator yet; this code is what a client sees of one that is on its way.
-        Some(false) => return Started::Done(failed(ErrorCode::CoordinatorNotAvailable, cx)),
+        // Nobody coordinates transactions. A client that does not ask for the coordinator first must not retry either.
+        Some(false) => return Started::Done(failed(ErrorCode::UnsupportedVersion, cx)),
         None => {}
     }
     // Without a transactional id the producer's own id and epoch are not looked at: it gets a new id.

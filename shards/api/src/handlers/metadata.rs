@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use heddle_controller::{InternalTopic, NewTopic, Topic};
-use heddle_model::{NodeId, PartitionId};
+use heddle_model::{NodeId, PartitionId, TopicId};
 use heddle_protocol::messages::metadata_request::MetadataRequestTopic;
 use heddle_protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
@@ -45,9 +45,9 @@ pub(crate) fn start(request: MetadataRequest, cx: &mut Context<'_>) -> Started {
 }
 
 fn entry(topic: MetadataRequestTopic, may_create: bool, cx: &mut Context<'_>) -> Entry {
-    // From version 10 on a topic may be given by id; its name is null then.
-    let Some(name) = topic.name else {
-        let id = topic_id_of(topic.topic_id);
+    // From version 10 on a topic may be given by id; its name is null then, or empty as Java's admin client sends it.
+    let id = topic_id_of(topic.topic_id);
+    let Some(name) = topic.name.filter(|_| id == TopicId::NONE) else {
         return match cx.view.image.topic_by_id(id) {
             Some(known) => Entry::Known(known.clone()),
             None => {

@@ -33,7 +33,7 @@ fn one_block_serves_many_producers_in_every_version() {
 fn transactional_ids_and_failures() {
     let mut world = World::new();
     let conn = world.open(1);
-    for (id, error) in [("", 42), ("orders", 15)] {
+    for (id, error) in [("", 42), ("orders", 35)] {
         world.request(conn, 22, 4, 1, &request(Some(id)));
         let response = world.response::<InitProducerIdResponse>(conn, 4).1;
         assert_eq!((response.error_code, response.producer_id.0, response.producer_epoch), (error, -1, -1));

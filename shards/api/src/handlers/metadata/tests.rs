@@ -65,6 +65,9 @@ fn topics_by_id() {
     let response = ask(&mut world, 12, &request);
     assert_eq!(summary(&response), [(Some("t"), 0, 2), (None, 100, 0)]);
     assert_eq!(response.topics[1].topic_id, Uuid::from_u128(9));
+    // Java's admin client sends an empty name beside the id.
+    let request = MetadataRequest::default().with_topics(Some(vec![by_id(id).with_name(Some(TopicName(text(""))))]));
+    assert_eq!(summary(&ask(&mut world, 12, &request)), [(Some("t"), 0, 2)]);
 }
 
 #[test]
