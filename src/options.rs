@@ -44,12 +44,22 @@ impl Options {
         if shards == 0 || shards > 1024 {
             return Err(format!("--shards {shards}: expected a number of cores from 1 to 1024"));
         }
+        let mut kafka = kafka_configs(&file, &flags.set)?;
         let kafka_addr = match flags.kafka_addr {
-            Some(addr) => addr,
-            None => file.parsed("kafka_addr")?.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 9092))),
+            Some(addr) => Some(addr),
+            None => file.parsed("kafka_addr")?,
+        };
+        let kafka_addr = match (kafka_addr, kafka.get("listeners")) {
+            (Some(addr), _) => addr,
+            (None, Some(listeners)) => listening(listeners)?,
+            (None, None) => SocketAddr::from(([127, 0, 0, 1], 9092)),
         };
         let kafka_addr = with_port(kafka_addr)?;
         let advertised = flags.advertised_addr.clone().map_or_else(|| file.text("advertised_addr"), |a| Ok(Some(a)))?;
+        let advertised = match (advertised, kafka.get("advertised.listeners")) {
+            (None, Some(listeners)) => Some(plaintext("advertised.listeners", listeners)?.to_owned()),
+            (advertised, _) => advertised,
+        };
         let (advertised_host, advertised_port) = advertise(advertised.as_deref(), kafka_addr)?;
         let memory = flags.memory.map_or_else(|| file.parsed("memory"), |m| Ok(Some(m)))?;
         let memory = memory.map_or_else(|| default_memory(shards), |Size(bytes)| bytes);
@@ -57,12 +67,39 @@ impl Options {
             let least = (MEMORY_A_CORE_MIN * u64::from(shards)) >> 20;
             return Err(format!("--memory: expected at least 64MiB a core, that is {least}MiB for {shards} cores"));
         }
+        let data_dir: Option<PathBuf> =
+            flags.data_dir.clone().map_or_else(|| file.parsed("data_dir"), |d| Ok(Some(d)))?;
+        let data_dir = match (data_dir, kafka.get("log.dirs")) {
+            (Some(dir), _) => dir,
+            (None, Some(dirs)) if dirs.contains(',') => {
+                return Err(format!("log.dirs = {dirs}: expected one directory"));
+            }
+            (None, Some(dir)) => PathBuf::from(dir),
+            (None, None) => PathBuf::from("heddle-data"),
+        };
+        let node_id = flags.node_id.map_or_else(|| file.parsed("node_id"), |n| Ok(Some(n)))?;
+        let node_id = match (node_id, kafka.get("node.id").or(kafka.get("broker.id").filter(|id| id.trim() != "-1"))) {
+            (Some(id), _) => id,
+            (None, Some(text)) => text
+                .parse()
+                .ok()
+                .filter(|id| *id >= 0)
+                .ok_or_else(|| format!("node.id = {text}: expected a number from 0 to {}", i32::MAX))?,
+            (None, None) => 1,
+        };
+        // Administrators are shown what is in force, wherever it was given.
+        let log_dirs = std::path::absolute(&data_dir).unwrap_or_else(|_| data_dir.clone());
+        for (name, value) in [
+            ("listeners", format!("PLAINTEXT://{kafka_addr}")),
+            ("advertised.listeners", format!("PLAINTEXT://{}", endpoint(&advertised_host, advertised_port))),
+            ("log.dirs", log_dirs.display().to_string()),
+            ("node.id", node_id.to_string()),
+            ("broker.id", node_id.to_string()),
+        ] {
+            kafka.insert(name.into(), value);
+        }
         Ok(Options {
-            data_dir: flags
-                .data_dir
-                .clone()
-                .map_or_else(|| file.parsed("data_dir"), |d| Ok(Some(d)))?
-                .unwrap_or_else(|| PathBuf::from("heddle-data")),
+            data_dir,
             kafka_addr,
             advertised_host,
             advertised_port,
@@ -73,9 +110,9 @@ impl Options {
             shards,
             cpus,
             memory,
-            node_id: flags.node_id.map_or_else(|| file.parsed("node_id"), |n| Ok(Some(n)))?.unwrap_or(1),
+            node_id,
             spin_us: flags.spin_us.map_or_else(|| file.parsed("spin_us"), |n| Ok(Some(n)))?.unwrap_or(0),
-            kafka: kafka_configs(&file, &flags.set)?,
+            kafka: BrokerConfig::parse(kafka).map_err(|e| e.to_string())?,
             trace_writes: flags.trace_writes.clone(),
         })
     }
@@ -146,7 +183,8 @@ fn scalar(value: &toml::Value, key: &str, file: &str) -> Result<String, String> 
     }
 }
 
-fn kafka_configs(file: &File, set: &[String]) -> Result<BrokerConfig, String> {
+/// Kafka's configs as given, all valid.
+fn kafka_configs(file: &File, set: &[String]) -> Result<BTreeMap<String, String>, String> {
     let mut given = file.kafka.clone();
     for pair in set {
         let Some((name, value)) = pair.split_once('=') else {
@@ -154,7 +192,26 @@ fn kafka_configs(file: &File, set: &[String]) -> Result<BrokerConfig, String> {
         };
         given.insert(name.trim().into(), value.trim().into());
     }
-    BrokerConfig::parse(given).map_err(|e| e.to_string())
+    BrokerConfig::parse(given.clone()).map_err(|e| e.to_string())?;
+    Ok(given)
+}
+
+/// The address behind `PLAINTEXT://`, the only protocol spoken here.
+fn plaintext<'a>(name: &str, listeners: &'a str) -> Result<&'a str, String> {
+    let expected = || format!("{name} = {listeners}: expected one listener, as PLAINTEXT://127.0.0.1:9092");
+    let address = listeners.trim().strip_prefix("PLAINTEXT://").ok_or_else(expected)?;
+    if address.contains(',') { Err(expected()) } else { Ok(address) }
+}
+
+/// `listeners` in Kafka's words. No host means all addresses.
+fn listening(listeners: &str) -> Result<SocketAddr, String> {
+    let address = plaintext("listeners", listeners)?;
+    let whole = if address.starts_with(':') { format!("0.0.0.0{address}") } else { address.to_owned() };
+    whole.parse().map_err(|_| format!("listeners = {listeners}: expected PLAINTEXT://IP:PORT"))
+}
+
+fn endpoint(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 /// Port 0 becomes a free port now, because clients are told a port before the cores listen on it.
@@ -219,6 +276,29 @@ mod tests {
         assert_eq!((options.advertised_host.as_str(), options.advertised_port), ("127.0.0.1", 9092));
         assert_eq!(options.data_dir, Path::new("heddle-data"));
         assert!(options.shards >= 1);
+    }
+
+    #[test]
+    fn kafkas_names_for_options_work_and_options_stand_over_them() {
+        let set = ["listeners=PLAINTEXT://:9093", "advertised.listeners=PLAINTEXT://b.example:9094", "node.id=7"];
+        let options = Options::read(&flags(&[&set[..], &["log.dirs=/somewhere"]].concat())).unwrap();
+        assert_eq!(options.kafka_addr.to_string(), "0.0.0.0:9093");
+        assert_eq!((options.advertised_host.as_str(), options.advertised_port), ("b.example", 9094));
+        assert_eq!((options.node_id, options.data_dir.as_path()), (7, Path::new("/somewhere")));
+        assert_eq!(options.kafka.text("broker.id"), Some("7"));
+
+        let given =
+            StartFlags { data_dir: Some("/here".into()), node_id: Some(2), ..flags(&["log.dirs=/a", "node.id=7"]) };
+        let options = Options::read(&given).unwrap();
+        assert_eq!((options.node_id, options.data_dir.as_path()), (2, Path::new("/here")));
+        assert_eq!((options.kafka.text("node.id"), options.kafka.text("log.dirs")), (Some("2"), Some("/here")));
+        assert_eq!(options.kafka.text("listeners"), Some("PLAINTEXT://127.0.0.1:9092"));
+        for wrong in
+            ["listeners=SSL://:9093", "listeners=PLAINTEXT://nowhere:1", "listeners=PLAINTEXT://:1,PLAINTEXT://:2"]
+        {
+            assert!(Options::read(&flags(&[wrong])).unwrap_err().contains("expected"), "{wrong}");
+        }
+        assert!(Options::read(&flags(&["log.dirs=/a,/b"])).unwrap_err().contains("one directory"));
     }
 
     #[test]
