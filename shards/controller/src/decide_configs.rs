@@ -131,6 +131,9 @@ fn alter_one_broker(image: &Image, id: heddle_model::NodeId, change: &Change) ->
     if let Some(name) = names.iter().find(|name| broker_def(name).is_none()) {
         return Err(Refusal::InvalidConfig.because(format!("Unknown broker config name: {name}")));
     }
+    if let Some(name) = names.iter().find(|name| broker_def(name).is_some_and(|def| !def.dynamic)) {
+        return Err(Refusal::InvalidRequest.because(format!("Cannot update these configs dynamically: [{name}]")));
+    }
     if !names.is_empty() {
         return Err(Refusal::InvalidRequest.because(format!(
             "Cannot update these configs for one broker: [{}]; they are set for all brokers at once (the empty \
