@@ -19,7 +19,7 @@ pub struct Cli {
 pub enum Command {
     /// Run the broker. With no options it serves 127.0.0.1:9092 and keeps its data in ./heddle-data.
     Start(StartFlags),
-    /// Read the journals of a stopped broker and report what is damaged.
+    /// Read the journals of a stopped broker and report what is damaged. Exits with 1 if anything is and stays so.
     Repair(RepairFlags),
 }
 

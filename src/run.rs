@@ -1,5 +1,6 @@
 //! From options to running cores, and to their end.
 
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
@@ -17,6 +18,22 @@ use crate::admin;
 use crate::cli::{RepairFlags, StartFlags};
 use crate::directory;
 use crate::options::Options;
+
+/// Standard error, where a line that cannot be written is dropped: the log may be a file on the disk that is full, and
+/// that must not end the broker (trap 18).
+struct Log;
+
+impl Write for Log {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let _ = io::stderr().write_all(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let _ = io::stderr().flush();
+        Ok(())
+    }
+}
 
 /// What the main thread waits for.
 enum Said {
@@ -36,11 +53,13 @@ pub fn repair(flags: &RepairFlags) -> Result<(), String> {
     if !options.data_dir.is_dir() {
         return Err(format!("data directory {}: there is none", options.data_dir.display()));
     }
-    run(options, true, flags.accept_loss)
+    run(options, true, flags.accept_loss)?;
+    println!("no partition is damaged");
+    Ok(())
 }
 
 fn run(options: Options, repair_only: bool, accept_loss: bool) -> Result<(), String> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).init();
+    tracing_subscriber::fmt().with_writer(|| Log).with_target(false).log_internal_errors(false).init();
     let _held = directory::hold(&options.data_dir)?;
     raise_open_files();
     let (said, hear) = mpsc::channel();

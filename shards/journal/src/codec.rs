@@ -143,7 +143,7 @@ pub(crate) fn put_shadow(shadow: &Shadow, out: &mut Vec<u8>) {
     if let Some(state) = &shadow.state {
         put_state(state, out);
     }
-    out.push(u8::from(shadow.staged.is_some()));
+    out.push(shadow.staged.as_ref().map_or(0, |staged| 1 + u8::from(staged.damaged)));
     if let Some(staged) = &shadow.staged {
         out.extend_from_slice(&staged.missing.to_le_bytes());
         put_state(&staged.state, out);
@@ -158,12 +158,13 @@ pub(crate) fn get_shadow(bytes: &[u8], ordinal: Ordinal, file: u64) -> Option<Sh
         true => Some(get_state(&mut reader)?),
         false => None,
     };
-    let staged = match reader.flag()? {
-        true => {
+    let staged = match reader.u8()? {
+        0 => None,
+        flag @ (1 | 2) => {
             let missing = reader.u32()?;
-            Some(Staged::new(get_state(&mut reader)?, missing, file))
+            Some(Staged::new(get_state(&mut reader)?, missing, flag == 2, file))
         }
-        false => None,
+        _ => return None,
     };
     reader.end()?;
     Some(Shadow::stated(ordinal, state, staged, damaged))
@@ -215,7 +216,7 @@ mod tests {
     proptest! {
         #[test]
         fn shadows_come_back(first in proptest::option::of(state()), second in state(), staged: bool, damaged: bool) {
-            let staged = staged.then(|| Staged::new(second, 3, 9));
+            let staged = staged.then(|| Staged::new(second, 3, damaged, 9));
             let shadow = Shadow::stated(Ordinal(7), first, staged, damaged);
             let mut bytes = Vec::new();
             put_shadow(&shadow, &mut bytes);

@@ -145,8 +145,8 @@ impl Row {
                 Kind::LogStart
             }
             Body::Record(Record::Mark(_)) => Kind::Mark,
-            Body::Restate { batches, .. } => {
-                self.b = i64::from(*batches);
+            Body::Restate { batches, damaged, .. } => {
+                (self.flag, self.b) = (u8::from(*damaged), i64::from(*batches));
                 Kind::Restate
             }
             Body::Batch(batch) => {
@@ -246,7 +246,7 @@ impl Row {
                 let mut reader = Reader::new(&payload);
                 let state = Box::new(codec::get_state(&mut reader)?);
                 reader.end()?;
-                return Some(Body::Restate { state, batches: u32::try_from(self.b).ok()? });
+                return Some(Body::Restate { state, batches: u32::try_from(self.b).ok()?, damaged: self.flag == 1 });
             }
             Kind::Batch => return Some(Body::Batch(self.batch(payload)?)),
             Kind::Gone => return Some(Body::Gone),
@@ -393,7 +393,8 @@ mod tests {
             Body::Record(Record::Config(Bytes::from_static(b"abc"))),
             Body::Record(Record::LogStart(Offset(4))),
             Body::Record(Record::Mark(mark)),
-            Body::Restate { state: Box::new(state), batches: 1 },
+            Body::Restate { state: Box::new(state.clone()), batches: 1, damaged: false },
+            Body::Restate { state: Box::new(state), batches: 1, damaged: true },
             Body::Batch(batch(Term(4), 8, 1, 70, 2)),
             Body::Gone,
             Body::Shadow(Bytes::from_static(b"xyz")),
@@ -416,7 +417,7 @@ mod tests {
     fn every_kind_of_entry_comes_back() {
         let frame = Bytes::from(frame());
         let read = Header::decode(&frame).unwrap();
-        assert_eq!((read.number, read.entries, read.frame_bytes()), (9, 13, frame.len()));
+        assert_eq!((read.number, read.entries, read.frame_bytes()), (9, 14, frame.len()));
         let rows = decode_directory(&read, &frame).unwrap();
         let back = rows.into_iter().map(|(row, place)| {
             assert!(row.vouches_for(&frame[place.clone()]));

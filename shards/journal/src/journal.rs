@@ -154,12 +154,27 @@ impl Journal {
     /// Replace all that is known of a replica by `state` and `tail`: valid when all of it is durable, which is at the
     /// ordinal returned. A replica this journal does not know begins here.
     pub fn restate(&mut self, replica: ReplicaNumber, state: ReplicaState, tail: Vec<TailBatch>) -> Ordinal {
+        self.put_restatement(replica, state, tail, false)
+    }
+
+    /// The same for a replica that is damaged and stays so: its bytes move, its losses are not dealt with.
+    pub fn restate_damaged(&mut self, replica: ReplicaNumber, state: ReplicaState, tail: Vec<TailBatch>) -> Ordinal {
+        self.put_restatement(replica, state, tail, true)
+    }
+
+    fn put_restatement(
+        &mut self,
+        replica: ReplicaNumber,
+        state: ReplicaState,
+        tail: Vec<TailBatch>,
+        damaged: bool,
+    ) -> Ordinal {
         self.check_running();
         if !self.lanes.knows(replica) {
             self.lanes.open(replica, Ordinal(0));
         }
         let batches = u32::try_from(tail.len()).expect("a tail's batches are few");
-        let mut last = self.lanes.push(replica, Body::Restate { state: Box::new(state), batches });
+        let mut last = self.lanes.push(replica, Body::Restate { state: Box::new(state), batches, damaged });
         for batch in tail {
             check_batch(&batch);
             last = self.lanes.push(replica, Body::Batch(batch));
@@ -219,7 +234,7 @@ impl Journal {
             return Pressure::Broken;
         }
         let (used, capacity) = (self.ring.used(self.writer.place()), self.ring.capacity());
-        if (self.ring.is_stalled() && self.ring.growth_fails) || used * 8 >= capacity * 7 && capacity > 0 {
+        if self.is_out_of_space() || used * 8 >= capacity * 7 && capacity > 0 {
             Pressure::ControlOnly
         } else if used * 4 >= capacity * 3 && capacity > 0 || self.waiting_bytes() > JOURNAL_WAITING_BYTES {
             Pressure::StopReading
@@ -228,6 +243,11 @@ impl Journal {
         } else {
             Pressure::None
         }
+    }
+
+    /// The file being written is full, and no other can be made.
+    pub fn is_out_of_space(&self) -> bool {
+        self.ring.is_stalled() && self.ring.growth_fails
     }
 
     /// Replicas that pin the oldest file and should settle or, failing that, be restated. At most 64 a call, others the

@@ -47,7 +47,7 @@
 //! | 0 | 8 | replica number |
 //! | 8 | 8 | the replica's ordinal: 1, 2, 3, no gaps; in an opening, its last one |
 //! | 16 | 1 | kind, below |
-//! | 17 | 1 | 1: a vote is there |
+//! | 17 | 1 | 1: a vote is there; in a restatement: the replica stays damaged |
 //! | 18 | 2 | 0 |
 //! | 20 | 4 | bytes of payload; payloads follow each other in the directory's order |
 //! | 24 | 4 | term |
@@ -70,7 +70,7 @@
 //!
 //! A state is: placement u32, term i32, vote (u8 flag, node i32, incarnation u32), log start i64, commit i64, start
 //! (term i32, offset i64), mark (u8 flag, as above), history (u32 count, of term i32 and start i64), config (u32 length,
-//! bytes). A shadow: u8 damaged, u8 flag and state, u8 flag, u32 missing batches and state of an incomplete restatement.
+//! bytes). A shadow: u8 damaged, u8 flag and state, u8 flag (2: damaged), u32 missing batches and state of an incomplete restatement.
 //!
 //! # Where this departs from RULES.md A, and why
 //!

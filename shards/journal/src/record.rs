@@ -77,6 +77,8 @@ pub(crate) enum Body {
     Restate {
         state: Box<ReplicaState>,
         batches: u32,
+        /// What it lost stays lost: a restatement that only moves the replica's bytes.
+        damaged: bool,
     },
     Batch(TailBatch),
     /// The replica was removed, or moved to another journal.

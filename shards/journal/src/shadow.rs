@@ -22,14 +22,16 @@ pub(crate) struct Staged {
     pub state: Box<ReplicaState>,
     /// Batches still to come.
     pub missing: u32,
+    /// The replica stays damaged with it.
+    pub damaged: bool,
     extents: VecDeque<Extent>,
     /// The file in which it, or this knowledge of it, begins.
     file: u64,
 }
 
 impl Staged {
-    pub fn new(state: ReplicaState, missing: u32, file: u64) -> Staged {
-        Staged { state: Box::new(state), missing, extents: VecDeque::new(), file }
+    pub fn new(state: ReplicaState, missing: u32, damaged: bool, file: u64) -> Staged {
+        Staged { state: Box::new(state), missing, damaged, extents: VecDeque::new(), file }
     }
 }
 
@@ -40,7 +42,7 @@ pub(crate) struct Shadow {
     /// `None` until the first restatement is complete.
     pub state: Option<ReplicaState>,
     pub staged: Option<Staged>,
-    /// It lost records: what it promised is not known for certain. Only a restatement ends this.
+    /// It lost records: what it promised is not known for certain. Only a restatement ends this, if it says so.
     pub damaged: bool,
     extents: VecDeque<Extent>,
 }
@@ -62,8 +64,8 @@ impl Shadow {
         self.ordinal = ordinal;
         match body {
             Body::Record(record) => self.apply_record(record, file),
-            Body::Restate { state, batches } => {
-                self.staged = Some(Staged::new((**state).clone(), *batches, file));
+            Body::Restate { state, batches, damaged } => {
+                self.staged = Some(Staged::new((**state).clone(), *batches, *damaged, file));
                 self.complete_restatement();
                 true
             }
@@ -100,7 +102,7 @@ impl Shadow {
         if let Some(staged) = self.staged.take_if(|staged| staged.missing == 0) {
             self.state = Some(*staged.state);
             self.extents = staged.extents;
-            self.damaged = false;
+            self.damaged = staged.damaged;
         }
     }
 
@@ -205,7 +207,7 @@ mod tests {
 
     fn run(bodies: &[(Body, u64)]) -> Shadow {
         let mut shadow = Shadow::empty(Ordinal(0));
-        let create = Body::Restate { state: Box::new(state()), batches: 0 };
+        let create = Body::Restate { state: Box::new(state()), batches: 0, damaged: false };
         assert!(shadow.apply(Ordinal(1), &create, 1));
         for (at, (body, file)) in bodies.iter().enumerate() {
             assert!(shadow.apply(Ordinal(at as u64 + 2), body, *file));
@@ -238,12 +240,24 @@ mod tests {
 
     #[test]
     fn a_restatement_counts_when_complete() {
-        let restate = Body::Restate { state: Box::new(ReplicaState { term: Term(5), ..state() }), batches: 2 };
+        let restate =
+            Body::Restate { state: Box::new(ReplicaState { term: Term(5), ..state() }), batches: 2, damaged: false };
         let steps = [(append(0, 10), 1), (restate, 3), (Body::Batch(batch(0, 10)), 3)];
         let half = run(&steps);
         assert_eq!((half.pins(), half.state.as_ref().unwrap().term), (Some(1), Term(1)));
         let whole = run(&[&steps[..], &[(Body::Batch(batch(10, 12)), 4)]].concat());
         assert_eq!((whole.pins(), whole.state.as_ref().unwrap().term), (Some(3), Term(5)));
+    }
+
+    #[test]
+    fn damage_outlives_a_restatement_that_only_moves_bytes() {
+        let mut shadow = run(&[]);
+        for damaged in [true, false] {
+            let restate = Body::Restate { state: Box::new(state()), batches: 0, damaged };
+            shadow.damaged = true;
+            assert!(shadow.apply(Ordinal(2), &restate, 2));
+            assert_eq!(shadow.damaged, damaged);
+        }
     }
 
     #[test]

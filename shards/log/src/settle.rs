@@ -161,6 +161,11 @@ impl Log {
         self.settling.roll_due || self.settling.failed.is_some() || self.settling.applied > self.settling.planned
     }
 
+    /// The last try to settle failed, and none was made since.
+    pub fn has_trouble(&self) -> bool {
+        self.settling.failed.is_some()
+    }
+
     /// Write committed and locally durable batches below `upto` to the segment: full spans only, or with `force` all.
     /// Returns whether something was started; more may be possible after the next `Output::Settled`.
     pub fn settle(

@@ -33,6 +33,22 @@ pub struct Seat {
 impl Replica {
     /// A new, empty replica whose group has these voters. Its journal record is on its way when this returns.
     pub fn create(seat: Seat, voters: Vec<Voter>, settings: Arc<TopicSettings>, world: &mut World<'_>) -> Replica {
+        Replica::begin(seat, voters, settings, false, world)
+    }
+
+    /// A replica that the journal should know and does not: empty and damaged, so that nobody takes it for an empty
+    /// partition (RULES C).
+    pub fn create_lost(seat: Seat, voters: Vec<Voter>, settings: Arc<TopicSettings>, world: &mut World<'_>) -> Replica {
+        Replica::begin(seat, voters, settings, true, world)
+    }
+
+    fn begin(
+        seat: Seat,
+        voters: Vec<Voter>,
+        settings: Arc<TopicSettings>,
+        damaged: bool,
+        world: &mut World<'_>,
+    ) -> Replica {
         let config = Config { term: Term(0), version: 0, voters, learners: Vec::new() };
         let state = ReplicaState {
             placement: 0,
@@ -45,9 +61,13 @@ impl Replica {
             mark: None,
             start: Point::default(),
         };
-        world.journal.create(seat.number, state.clone());
+        if damaged {
+            world.journal.restate_damaged(seat.number, state.clone(), Vec::new());
+        } else {
+            world.journal.create(seat.number, state.clone());
+        }
         let log = Log::create(identity_of(seat.owner, seat.number, 0), Offset::ZERO);
-        Replica::assemble(seat, &state, config, settings, log, false).expect("a new replica contradicts nothing")
+        Replica::assemble(seat, &state, config, settings, log, damaged).expect("a new replica contradicts nothing")
     }
 
     /// A replica as the journal knows it. It takes part in its group at once, and loads the rest when asked for it.

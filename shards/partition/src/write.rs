@@ -220,9 +220,22 @@ impl Replica {
         self.log.unsettled_bytes() >= heddle_model::limits::SPAN_BYTES
     }
 
+    /// Whether a forced settle is due though no record asks for it: after trouble, or to close a segment that may go.
+    pub fn wants_settle(&self) -> bool {
+        self.stage == Stage::Ready && !self.damaged && self.log.wants_settle()
+    }
+
+    /// The last try to settle failed.
+    pub fn has_trouble(&self) -> bool {
+        self.log.has_trouble()
+    }
+
     /// Write the whole state and tail into the journal anew, so that its oldest file can be reused. Everything given to
     /// the journal so far is repeated, also what is not durable yet: the restatement supersedes it.
     pub fn restate(&mut self, world: &mut World<'_>) {
+        if self.stage == Stage::Leaving {
+            return;
+        }
         let state = ReplicaState {
             placement: self.journaled.placement,
             term: self.group.term(),
@@ -236,10 +249,18 @@ impl Replica {
         };
         let settled = state.mark.as_ref().map_or(Offset::ZERO, |mark| mark.offset);
         let tail: Vec<TailBatch> = self.log.tail().filter(|batch| batch.base >= settled).cloned().collect();
-        world.journal.restate(self.number, state, tail);
+        if self.damaged {
+            world.journal.restate_damaged(self.number, state, tail);
+        } else {
+            world.journal.restate(self.number, state, tail);
+        }
     }
 
     pub(crate) fn on_settled(&mut self, mark: Mark, world: &mut World<'_>) {
+        if self.stage == Stage::Leaving {
+            // The journal has been told that the replica is gone; what was settled goes with its files.
+            return;
+        }
         self.journaled.mark = Some(mark.clone());
         let ordinal = world.journal.append(self.number, Record::Mark(mark.clone()));
         self.promised.push_back((ordinal, Promise::Mark(mark)));

@@ -6,14 +6,20 @@
 use std::collections::VecDeque;
 
 use heddle_journal::Pressure;
-use heddle_model::ReplicaNumber;
+use heddle_model::{Mono, ReplicaNumber};
+use heddle_partition::{Append, Origin};
 
+use crate::retries::Retries;
 use crate::turn::Shard;
 
 /// Replicas whose spans may be on their way to segments at once.
 const SETTLING_MAX: usize = 16;
 /// A pinned tail smaller than this is cheaper to restate than to settle. Bytes.
 const RESTATE_BYTES: usize = 64 * 1024;
+/// A tail that cannot be settled is restated up to this size; a larger one would use up what the restating is to save.
+const RESTATE_TROUBLED_BYTES: usize = 4 * 1024 * 1024;
+/// On a disk that is all but full some settling succeeds; trouble is over when none met any for this long. Milliseconds.
+const STUCK_MS: u64 = 1_000;
 
 pub struct Budget {
     memory: usize,
@@ -26,8 +32,14 @@ pub struct Budget {
     queue: VecDeque<(usize, bool)>,
     evict_next: usize,
     wanted: Vec<ReplicaNumber>,
+    retries: Retries,
+    due: Vec<usize>,
     /// Sockets are not read.
     shut: bool,
+    /// Records of clients are refused.
+    refusing: bool,
+    /// When settling last was in trouble.
+    stuck_at: Option<Mono>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -51,8 +63,17 @@ impl Budget {
             queue: VecDeque::new(),
             evict_next: 0,
             wanted: Vec::new(),
+            retries: Retries::default(),
+            due: Vec::new(),
             shut: false,
+            refusing: false,
+            stuck_at: None,
         }
+    }
+
+    /// When settling is tried again.
+    pub fn wake_at(&self) -> Option<Mono> {
+        self.retries.wake_at()
     }
 
     pub fn touch(&mut self, slot: usize) {
@@ -93,10 +114,47 @@ impl Shard {
         }
         self.account();
         self.enqueue_wanted();
+        self.enqueue_due();
         self.settle();
         self.account();
         self.evict();
-        let shut = self.is_under_pressure();
+        self.set_tap();
+    }
+
+    /// Whether a client's records are refused, with an error that it may retry: waiting would not help them.
+    pub(crate) fn refuses(&self, append: &Append) -> bool {
+        self.budget.refusing && append.origin == Origin::Client
+    }
+
+    /// Full means wait, as long as settling makes room. When it does not (a full or failing disk), sockets stay open for
+    /// readers and for whoever deletes something, and only records are refused (trap 18).
+    fn set_tap(&mut self) {
+        let pressure = self.journals[0].pressure();
+        let troubled = self.budget.retries.any_failed();
+        let stuck = troubled || pressure == Pressure::Broken || self.journals[0].is_out_of_space();
+        let (tails, requests, memory) = (self.budget.tail_bytes, self.api.memory(), self.budget.memory);
+        let full = pressure >= Pressure::StopReading;
+        if stuck {
+            self.budget.stuck_at = Some(self.now.mono);
+        }
+        let stuck = self.budget.stuck_at.is_some_and(|at| self.now.mono < at.plus_ms(STUCK_MS));
+        let (shut, refusing) = if stuck && self.budget.refusing {
+            (requests > memory / 4, pressure >= Pressure::SettleHard || tails > memory / 4)
+        } else if stuck {
+            // What tails leave free is for requests, and for the answers to readers.
+            (requests > memory / 4, full || tails > memory / 2)
+        } else {
+            (full || tails + requests > memory, false)
+        };
+        if refusing != self.budget.refusing {
+            self.budget.refusing = refusing;
+            let text = if refusing {
+                "records are refused: the disk takes no more, and the journal and memory are as full as they may get"
+            } else {
+                "records are taken again"
+            };
+            self.log(format!("core {}: {text}", self.me.0));
+        }
         if shut != self.budget.shut {
             self.budget.shut = shut;
             self.with_api(|api, _, wish| api.pause_reading(shut, wish));
@@ -112,14 +170,27 @@ impl Shard {
             let cached = replica.map_or(0, |r| r.cached_bytes());
             let settling = replica.is_some_and(|r| r.is_settling());
             let full = replica.is_some_and(|r| r.has_full_span());
+            let wants = replica.is_some_and(|r| r.wants_settle());
+            let failed = replica.is_some_and(|r| r.has_trouble());
             self.budget.tail_bytes = self.budget.tail_bytes + tail - seat.tail;
             self.budget.cached_bytes = self.budget.cached_bytes + cached - seat.cached;
             self.budget.settling = self.budget.settling + usize::from(settling) - usize::from(seat.settling);
             *seat = Seat { tail, cached, settling, ..*seat };
-            if full {
+            self.budget.retries.note(slot, wants, failed, settling, self.now.mono);
+            if full && !wants {
                 self.budget.enqueue(slot, false);
             }
         }
+    }
+
+    fn enqueue_due(&mut self) {
+        let mut due = std::mem::take(&mut self.budget.due);
+        self.budget.retries.take_due(self.now.mono, &mut due);
+        for slot in due.drain(..) {
+            self.budget.touch(slot);
+            self.budget.enqueue(slot, true);
+        }
+        self.budget.due = due;
     }
 
     /// Replicas that keep the journal's oldest file from being used again.
@@ -134,9 +205,10 @@ impl Shard {
             };
             self.budget.touch(slot);
             let tail = self.replicas[slot].as_ref().map_or(0, |r| r.tail_bytes());
-            if tail < RESTATE_BYTES {
+            let troubled = self.budget.retries.holds(slot);
+            if tail < RESTATE_BYTES || (troubled && tail < RESTATE_TROUBLED_BYTES) {
                 self.with_replica(slot, |replica, world| replica.restate(world));
-            } else {
+            } else if !troubled {
                 self.budget.enqueue(slot, true);
             }
         }
@@ -145,7 +217,13 @@ impl Shard {
 
     fn restate_dormant(&mut self, number: ReplicaNumber) {
         if let Some(dormant) = self.start.dormant.get(&number) {
-            self.journals[0].restate(number, dormant.state.clone(), dormant.tail.clone());
+            let (state, tail) = (dormant.state.clone(), dormant.tail.clone());
+            let journal = &mut self.journals[0];
+            if dormant.damaged {
+                journal.restate_damaged(number, state, tail);
+            } else {
+                journal.restate(number, state, tail);
+            }
         }
     }
 
@@ -180,10 +258,5 @@ impl Shard {
                 self.account();
             }
         }
-    }
-
-    fn is_under_pressure(&self) -> bool {
-        let used = self.budget.tail_bytes + self.api.memory();
-        self.journals[0].pressure() >= Pressure::StopReading || used > self.budget.memory
     }
 }

@@ -18,6 +18,8 @@ mod mail;
 mod metrics;
 mod owners;
 mod reconcile;
+mod retries;
+mod said;
 mod start;
 mod stop;
 mod turn;

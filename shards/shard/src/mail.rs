@@ -37,6 +37,8 @@ pub enum Mail {
     /// Start: the sender has offered all it found; `found` counts all replicas in its journals.
     Offered {
         found: usize,
+        /// A journal of the sender may have lost replicas altogether.
+        misses: bool,
     },
     /// Start: the receiver's copy in this journal is superseded, durably.
     Drop {

@@ -24,7 +24,7 @@ impl Shard {
         for topic in image.topics() {
             let known = before.topic_by_id(topic.id);
             if !known.is_some_and(|known| Arc::ptr_eq(known, topic)) {
-                self.reconcile_topic(topic);
+                self.reconcile_topic(topic, before.version == 0);
             }
         }
         let mut removed = Vec::new();
@@ -33,6 +33,9 @@ impl Shard {
             removed.push(topic.name.clone());
         }
         self.remove_dormant();
+        if before.version == 0 {
+            self.remove_litter();
+        }
         self.leaders.forget_removed(&image);
         self.coordinators_on_image(&removed);
         self.with_api(|api, view, wish| api.on_image(view, wish));
@@ -43,7 +46,8 @@ impl Shard {
         self.report_reconciled();
     }
 
-    fn reconcile_topic(&mut self, topic: &Topic) {
+    /// `first`: the image tells what was decided before this start.
+    fn reconcile_topic(&mut self, topic: &Topic, first: bool) {
         for (partition, placement) in topic.placements() {
             let Some(replica) = placement.on(self.config.node) else { continue };
             if self.core_of(replica.number) != self.me {
@@ -57,13 +61,15 @@ impl Shard {
                 }
                 None => {
                     let voters = placement.replicas.iter().map(|replica| replica.voter).collect();
-                    self.seat(partition, replica.number, replica.voter, voters, topic.settings.clone());
+                    let lost = first && self.start.has_lost(replica.number);
+                    self.seat(partition, replica.number, replica.voter, voters, topic.settings.clone(), lost);
                 }
             }
         }
     }
 
-    /// Take a replica in: as the journal knew it, or new. It stands for election at once.
+    /// Take a replica in: as the journal knew it, or new, or, if it should be known and is not, `lost`. It stands for
+    /// election at once.
     fn seat(
         &mut self,
         partition: PartitionId,
@@ -71,6 +77,7 @@ impl Shard {
         me: Voter,
         voters: Vec<Voter>,
         settings: Arc<TopicSettings>,
+        lost: bool,
     ) {
         let slot = self.replicas.len();
         let owner = self.owners.give(Owner::Replica(slot));
@@ -88,9 +95,18 @@ impl Shard {
                     answers: &mut self.answers,
                     news: &mut self.news,
                 };
-                Replica::create(seat, voters, settings, &mut world)
+                if lost {
+                    Replica::create_lost(seat, voters, settings, &mut world)
+                } else {
+                    Replica::create(seat, voters, settings, &mut world)
+                }
             }
         };
+        if replica.is_damaged() && number == CONTROLLER_REPLICA {
+            let text = "the cluster's metadata log is damaged. `heddle repair` says where; with --accept-loss the broker \
+                        starts from the metadata before the damage: later topics and configs are lost";
+            return self.notice(crate::Notice::Failed(text.into()));
+        }
         if replica.is_damaged() {
             let text = "its journal is damaged: it takes no writes and is read up to the damage; \
                         `heddle repair --accept-loss` gives up what lies behind";
@@ -118,7 +134,7 @@ impl Shard {
         let me = Voter { node: self.config.node, incarnation: Incarnation(0) };
         let settings =
             Arc::new(TopicSettings { cleanup_delete: false, cleanup_compact: true, ..TopicSettings::default() });
-        self.seat(PartitionId::CONTROLLER, CONTROLLER_REPLICA, me, vec![me], settings);
+        self.seat(PartitionId::CONTROLLER, CONTROLLER_REPLICA, me, vec![me], settings, false);
     }
 
     fn remove_topic(&mut self, topic: &Topic) {

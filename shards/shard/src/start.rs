@@ -20,6 +20,8 @@ const LIST_ROOT: u32 = 1;
 const MADE_REPLICAS: u32 = 2;
 const SYNCED_ROOT: u32 = 3;
 const REMOVED_JOURNAL: u32 = 4;
+const LIST_REPLICAS: u32 = 5;
+const REMOVED_LITTER: u32 = 6;
 
 const KAFKA_LISTENER: ListenerId = ListenerId(0);
 
@@ -46,6 +48,12 @@ pub struct Start {
     listening: bool,
     /// A journal cannot be opened; said once.
     refused: bool,
+    /// Directories of replicas: what is there of a replica that no journal knows was lost with its journal.
+    directories: BTreeMap<ReplicaNumber, Vec<String>>,
+    /// Some journal of this node may have lost replicas altogether.
+    misses: bool,
+    /// This core had no journal, though others had.
+    own_is_new: bool,
 }
 
 struct Candidate {
@@ -63,6 +71,12 @@ struct Holder {
 impl Start {
     pub fn is_under_way(&self) -> bool {
         !self.done
+    }
+
+    /// Whether a replica that was placed here before this start, and that no journal knows, was lost. If not, the process
+    /// ended before it was made.
+    pub fn has_lost(&self, number: ReplicaNumber) -> bool {
+        self.misses || self.own_is_new || self.directories.contains_key(&number)
     }
 }
 
@@ -87,6 +101,9 @@ impl Shard {
                     REMOVED_JOURNAL => {
                         return self.log(format!("an adopted journal could not be removed: {:?}", failed.fault));
                     }
+                    REMOVED_LITTER => {
+                        return self.log(format!("files of a removed partition stay behind: {:?}", failed.fault));
+                    }
                     _ => "the data directory cannot be used",
                 };
                 return self.notice(Notice::Failed(format!("{what}: {}", describe(failed.fault))));
@@ -94,7 +111,17 @@ impl Shard {
         };
         match (seq, done) {
             (MADE_REPLICAS, _) => self.house_disk(SYNCED_ROOT, DiskOp::SyncDir { path: String::new() }),
-            (SYNCED_ROOT, _) => self.house_disk(LIST_ROOT, DiskOp::List { path: String::new() }),
+            (SYNCED_ROOT, _) => self.house_disk(LIST_REPLICAS, DiskOp::List { path: "replicas".into() }),
+            (LIST_REPLICAS, Done::Listed(entries)) => {
+                for entry in entries {
+                    // `<replica>-<store>`; whatever else is there is not ours.
+                    let number = entry.name.split_once('-').and_then(|(number, _)| number.parse().ok());
+                    if let Some(number) = number.map(ReplicaNumber) {
+                        self.start.directories.entry(number).or_default().push(entry.name);
+                    }
+                }
+                self.house_disk(LIST_ROOT, DiskOp::List { path: String::new() });
+            }
             (LIST_ROOT, Done::Listed(entries)) => {
                 let mut dirs: Vec<u32> =
                     entries.iter().filter_map(|e| e.name.strip_prefix("journal-")?.parse().ok()).collect();
@@ -109,6 +136,7 @@ impl Shard {
     fn open_journals(&mut self, found: &[u32]) {
         let shards = u32::from(self.config.shards);
         let me = u32::from(self.me.0);
+        self.start.own_is_new = !found.is_empty() && !found.contains(&me);
         let orphans = found.iter().copied().filter(|dir| *dir >= shards && *dir % shards == me);
         for dir in std::iter::once(me).chain(orphans) {
             let at = self.journals.len();
@@ -143,6 +171,14 @@ impl Shard {
         }
         let holder = Holder { core: self.me, journal: self.start.dirs[at] };
         self.start.found += recovered.replicas.len();
+        if self.config.accept_loss {
+            recovered.report.unknown.iter().for_each(|number| {
+                self.journals[at].gone(*number);
+            });
+            self.journals[at].accept_losses();
+        } else {
+            self.start.misses |= recovered.report.may_miss_replicas || !recovered.report.unknown.is_empty();
+        }
         for (number, replica) in recovered.replicas {
             if at > 0 {
                 self.start.adopted.entry(at).or_default().insert(number);
@@ -157,8 +193,8 @@ impl Shard {
         }
         self.start.recovered += 1;
         if self.start.recovered == self.journals.len() {
-            let found = self.start.found;
-            self.tell_all(|| Mail::Offered { found });
+            let (found, misses) = (self.start.found, self.start.misses);
+            self.tell_all(|| Mail::Offered { found, misses });
             self.start.offered_by.insert(self.me);
             self.choose();
         }
@@ -169,8 +205,9 @@ impl Shard {
         self.start.candidates.entry(number).or_default().push(Candidate { holder, replica });
     }
 
-    pub(crate) fn on_offered(&mut self, from: ShardId, found: usize) {
+    pub(crate) fn on_offered(&mut self, from: ShardId, found: usize, misses: bool) {
         self.start.found += found;
+        self.start.misses |= misses;
         self.start.offered_by.insert(from);
         self.choose();
     }
@@ -200,7 +237,13 @@ impl Shard {
                     ));
                 }
                 let (state, tail) = (best.replica.state.clone(), best.replica.tail.clone());
-                let ordinal = self.journals[0].restate(number, state, tail);
+                let journal = &mut self.journals[0];
+                let damaged = best.replica.damaged;
+                let ordinal = if damaged {
+                    journal.restate_damaged(number, state, tail)
+                } else {
+                    journal.restate(number, state, tail)
+                };
                 self.start.moving.insert(number, (ordinal, losers));
             } else {
                 losers.into_iter().for_each(|holder| self.drop_copy(holder, number));
@@ -282,7 +325,8 @@ impl Shard {
             return self.report_and_stop();
         }
         if self.core_of(crate::reconcile::CONTROLLER_REPLICA) == self.me {
-            self.open_controller(self.start.found == 0);
+            let start = &self.start;
+            self.open_controller(start.found == 0 && !start.misses && start.directories.is_empty());
         }
     }
 
@@ -299,10 +343,28 @@ impl Shard {
                 format!("replica {number} ({partition:?}) is damaged behind offset {end}")
             })
             .collect();
+        let count = damaged.len();
         for line in damaged {
             self.log(line);
         }
+        if count > 0 || self.start.misses {
+            let text = "damage was found (see above): damaged partitions take no writes, and are read up to the damage. \
+                        `heddle repair --accept-loss` lets them go on without what is lost";
+            self.notice(Notice::Failed(text.into()));
+        }
         self.on_stop();
+    }
+
+    /// Directories of replicas that were removed, left behind by a process that ended before it had removed them.
+    pub(crate) fn remove_litter(&mut self) {
+        for (number, names) in std::mem::take(&mut self.start.directories) {
+            let known = self.by_number.contains_key(&number) || self.start.dormant.contains_key(&number);
+            if self.core_of(number) == self.me && !known && self.image.is_removed(number) {
+                for name in names {
+                    self.house_disk(REMOVED_LITTER, DiskOp::RemoveTree { path: format!("replicas/{name}") });
+                }
+            }
+        }
     }
 
     /// All cores have what the first image asks for: let clients in.

@@ -19,6 +19,7 @@ use crate::leaders::Leaders;
 use crate::mail::{Mail, Notice};
 use crate::metrics::Gauges;
 use crate::owners::{API, HOUSE, Owner, Owners};
+use crate::said::Said;
 use crate::start::Start;
 use crate::stop::Stop;
 use crate::{ShardConfig, metrics};
@@ -49,6 +50,7 @@ pub struct Shard {
     pub(crate) entropy: Entropy,
     pub(crate) budget: Budget,
     pub(crate) gauges: Gauges,
+    said: Said,
     /// Replicas created or recovered that do not serve yet, and the image version last reported as reconciled.
     pub(crate) unserved: BTreeSet<ReplicaNumber>,
     pub(crate) reconciled: u64,
@@ -99,6 +101,7 @@ impl Shard {
             entropy: Entropy::new(config.seed, me.0),
             budget: Budget::new(config.memory),
             gauges: Gauges::default(),
+            said: Said::default(),
             unserved: BTreeSet::new(),
             reconciled: 0,
             early: Vec::new(),
@@ -216,7 +219,7 @@ impl Shard {
                 leaders.into_iter().for_each(|(partition, leader, term)| self.leaders.learn(partition, leader, term))
             }
             Mail::Offer { journal, number, replica } => self.on_offer(from, journal, number, *replica),
-            Mail::Offered { found } => self.on_offered(from, found),
+            Mail::Offered { found, misses } => self.on_offered(from, found, misses),
             Mail::Drop { journal, number } => self.on_drop(journal, number),
             Mail::Drained => self.on_drained(from),
             Mail::Scrape { id } => {
@@ -314,6 +317,10 @@ impl Shard {
                     let refused = partition::Answer::Refused(partition::Refusal::UnknownPartition);
                     return self.answers.push((ticket, refused));
                 };
+                if matches!(&ask, partition::Ask::Append(append) if self.refuses(append)) {
+                    let refused = partition::Answer::Refused(partition::Refusal::Storage);
+                    return self.answers.push((ticket, refused));
+                }
                 self.with_replica(slot, |replica, world| replica.ask(ticket, ask, world));
                 self.budget.touch(slot);
             }
@@ -350,7 +357,11 @@ impl Shard {
     fn on_news(&mut self, news: News) {
         match news {
             News::Leader { partition, leader, term, serving } => self.on_leader(partition, leader, term, serving),
-            News::Trouble { partition, what } => self.log(format!("{}: {what}", self.name_of(partition))),
+            News::Trouble { partition, what } => {
+                if self.said.is_news(partition, &what, self.now.mono) {
+                    self.log(format!("{}: {what}", self.name_of(partition)));
+                }
+            }
             News::Removed { replica } => self.on_removed(replica),
             News::Peer { partition, .. } | News::Replicate { partition, .. } | News::Restate { partition, .. } => {
                 panic!("{partition:?} has a peer, and this broker is alone")
@@ -387,8 +398,12 @@ impl Shard {
     }
 
     fn wake(&self, out: &mut Out<Mail>) {
-        let deadlines =
-            [self.journals.iter().filter_map(Journal::wake_at).min(), self.wish.wake_at, self.stop.deadline()];
+        let deadlines = [
+            self.journals.iter().filter_map(Journal::wake_at).min(),
+            self.wish.wake_at,
+            self.stop.deadline(),
+            self.budget.wake_at(),
+        ];
         deadlines.into_iter().flatten().for_each(|at| out.wake(at));
         if let Some(at) = self.coordinators.next_deadline() {
             out.wake(at);
@@ -450,9 +465,7 @@ impl Machine for Shard {
         self.carry();
         self.answer_clients();
         self.advance_stop();
-        for journal in &mut self.journals {
-            journal.flush(self.now, &mut self.effects);
-        }
+        self.flush_journals();
         self.hand_out(out);
         self.wake(out);
         if !turn.events.is_empty() || !turn.mail.is_empty() {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -245,7 +245,9 @@ impl Disk {
         let Opened { file, direct, len, path } = opened;
         if !direct && !self.warned {
             self.warned = true;
-            eprintln!("heddle: {} takes no direct I/O: files are buffered there", self.root.display());
+            // Not `eprintln!`, which panics if nobody takes the line: standard error may be a file on a full disk.
+            let root = self.root.display();
+            let _ = writeln!(io::stderr(), "heddle: {root} takes no direct I/O: files are buffered there");
         }
         let old = self.files.insert(id, OpenFile { file, path, direct, busy: 0, closing: None });
         assert!(old.is_none(), "a file id is used once");

@@ -1,5 +1,7 @@
 //! The end of a core: nothing of its memory may be in the kernel's hands when it goes.
 
+use std::io::Write as _;
+
 use heddle_border::Machine;
 
 use super::Core;
@@ -27,7 +29,9 @@ impl<M: Machine> Core<M> {
         }
         while !self.is_idle() {
             if self.now > start.plus_us(HALT_US) {
-                eprintln!("heddle: core {} halts with operations under way; their memory is left behind", self.me);
+                // Not `eprintln!`, which panics if nobody takes the line.
+                let text = "halts with operations under way; their memory is left behind";
+                let _ = writeln!(std::io::stderr(), "heddle: core {} {text}", self.me);
                 std::mem::forget(self);
                 return;
             }
