@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use heddle_border::{Effect, Token};
-use heddle_journal::{Pressure, Record, ReplicaState};
+use heddle_journal::{Ordinal, Pressure, Record, ReplicaState};
 use heddle_model::{Mark, NodeId, Offset, Point, TailBatch, Term, Ticket, TimestampType};
 use heddle_raft::Durable;
 use heddle_records::Header;
@@ -232,9 +232,10 @@ impl Replica {
 
     /// Write the whole state and tail into the journal anew, so that its oldest file can be reused. Everything given to
     /// the journal so far is repeated, also what is not durable yet: the restatement supersedes it.
-    pub fn restate(&mut self, world: &mut World<'_>) {
+    /// Gives the ordinal at which that is durable; nothing is written for a replica that leaves.
+    pub fn restate(&mut self, world: &mut World<'_>) -> Option<Ordinal> {
         if self.stage == Stage::Leaving {
-            return;
+            return None;
         }
         let state = ReplicaState {
             placement: self.journaled.placement,
@@ -249,11 +250,11 @@ impl Replica {
         };
         let settled = state.mark.as_ref().map_or(Offset::ZERO, |mark| mark.offset);
         let tail: Vec<TailBatch> = self.log.tail().filter(|batch| batch.base >= settled).cloned().collect();
-        if self.damaged {
-            world.journal.restate_damaged(self.number, state, tail);
+        Some(if self.damaged {
+            world.journal.restate_damaged(self.number, state, tail)
         } else {
-            world.journal.restate(self.number, state, tail);
-        }
+            world.journal.restate(self.number, state, tail)
+        })
     }
 
     pub(crate) fn on_settled(&mut self, mark: Mark, world: &mut World<'_>) {

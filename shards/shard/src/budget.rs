@@ -3,9 +3,9 @@
 //! Tails are what the journal protects and memory holds; they shrink by settling. Cache is what may be dropped at any
 //! time. Sockets are read only while both the journal's ring and the memory have room (RULES A "Recycle", D).
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
-use heddle_journal::Pressure;
+use heddle_journal::{Ordinal, Pressure};
 use heddle_model::{Mono, ReplicaNumber};
 use heddle_partition::{Append, Origin};
 
@@ -32,6 +32,8 @@ pub struct Budget {
     queue: VecDeque<(usize, bool)>,
     evict_next: usize,
     wanted: Vec<ReplicaNumber>,
+    /// Replicas whose restatement is on its way to the journal, until it is durable.
+    restating: BTreeMap<ReplicaNumber, Ordinal>,
     retries: Retries,
     due: Vec<usize>,
     /// Sockets are not read.
@@ -63,11 +65,19 @@ impl Budget {
             queue: VecDeque::new(),
             evict_next: 0,
             wanted: Vec::new(),
+            restating: BTreeMap::new(),
             retries: Retries::default(),
             due: Vec::new(),
             shut: false,
             refusing: false,
             stuck_at: None,
+        }
+    }
+
+    /// The journal holds the replica's records up to `ordinal`.
+    pub fn on_durable(&mut self, number: ReplicaNumber, ordinal: Ordinal) {
+        if self.restating.get(&number).is_some_and(|awaited| *awaited <= ordinal) {
+            self.restating.remove(&number);
         }
     }
 
@@ -198,6 +208,9 @@ impl Shard {
         let mut wanted = std::mem::take(&mut self.budget.wanted);
         self.journals[0].wants(&mut wanted);
         for number in wanted.drain(..) {
+            if self.budget.restating.contains_key(&number) {
+                continue;
+            }
             let Some(slot) = self.by_number.get(&number).copied() else {
                 // Not named by the image: nobody writes to it, so its few bytes are carried along.
                 self.restate_dormant(number);
@@ -207,7 +220,9 @@ impl Shard {
             let tail = self.replicas[slot].as_ref().map_or(0, |r| r.tail_bytes());
             let troubled = self.budget.retries.holds(slot);
             if tail < RESTATE_BYTES || (troubled && tail < RESTATE_TROUBLED_BYTES) {
-                self.with_replica(slot, |replica, world| replica.restate(world));
+                let mut awaited = None;
+                self.with_replica(slot, |replica, world| awaited = replica.restate(world));
+                self.budget.restating.extend(awaited.map(|ordinal| (number, ordinal)));
             } else if !troubled {
                 self.budget.enqueue(slot, true);
             }
@@ -216,14 +231,18 @@ impl Shard {
     }
 
     fn restate_dormant(&mut self, number: ReplicaNumber) {
-        if let Some(dormant) = self.start.dormant.get(&number) {
+        // Before the first image every replica is dormant, and most are about to be seated.
+        if self.image.version > 0
+            && let Some(dormant) = self.start.dormant.get(&number)
+        {
             let (state, tail) = (dormant.state.clone(), dormant.tail.clone());
             let journal = &mut self.journals[0];
-            if dormant.damaged {
-                journal.restate_damaged(number, state, tail);
+            let ordinal = if dormant.damaged {
+                journal.restate_damaged(number, state, tail)
             } else {
-                journal.restate(number, state, tail);
-            }
+                journal.restate(number, state, tail)
+            };
+            self.budget.restating.insert(number, ordinal);
         }
     }
 

@@ -193,6 +193,7 @@ impl Shard {
         self.journals[0].take_durable(&mut durable);
         for (number, ordinal) in durable.drain(..) {
             self.on_start_durable(number, ordinal);
+            self.budget.on_durable(number, ordinal);
             if let Some(slot) = self.by_number.get(&number).copied() {
                 self.with_replica(slot, |replica, world| replica.on_durable(ordinal, world));
                 self.budget.touch(slot);
