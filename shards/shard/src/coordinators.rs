@@ -27,12 +27,18 @@ const HOUSE_SLOT: u32 = u32::MAX;
 
 /// Created topics are announced when every core serves them, or after this. Milliseconds.
 const ANNOUNCE_MS: u64 = 5_000;
+/// What is due but cannot be done now (the journal is broken) is tried again after this. Milliseconds.
+const RETRY_MS: u64 = 1_000;
 
 pub struct Coordinators {
     controller: Option<Host<ControllerRoom>>,
     groups: BTreeMap<PartitionIndex, Host<GroupRoom>>,
     group_settings: group::GroupSettings,
     booted: bool,
+    /// Registering this broker was refused, and is tried again then.
+    boot_at: Option<Mono>,
+    /// Something was due and could not be done: not to be woken for it before this.
+    rest_until: Mono,
     /// The newest image version that each core serves, as it told the controller's core.
     reconciled: BTreeMap<ShardId, u64>,
     shards: u16,
@@ -56,6 +62,8 @@ impl Coordinators {
             groups: BTreeMap::new(),
             group_settings: settings_of(&config.settings),
             booted: false,
+            boot_at: None,
+            rest_until: Mono(0),
             reconciled: BTreeMap::new(),
             shards: config.shards,
             announcements: VecDeque::new(),
@@ -80,7 +88,9 @@ impl Coordinators {
 
     pub fn next_deadline(&self) -> Option<Mono> {
         let announcement = self.announcements.front().map(|announcement| announcement.until);
-        self.groups.values().filter_map(Host::next_deadline).chain(announcement).min()
+        let controller = self.controller.as_ref().and_then(Host::next_deadline);
+        let hosts = self.groups.values().filter_map(Host::next_deadline).chain(controller).chain(self.boot_at);
+        hosts.map(|at| at.max(self.rest_until)).chain(announcement).min()
     }
 
     /// True once every core serves what the broker's first image asks for.
@@ -181,16 +191,29 @@ impl Shard {
     ) -> bool {
         let entropy = self.entropy.draw();
         let Some(host) = self.coordinators.groups.get_mut(&partition.index) else { return false };
-        let was_quarantined = host.quarantine().is_some();
+        let (was_up, was_quarantined) = (host.is_up(), host.quarantine().is_some());
         let mut answers = Vec::new();
         let ask = act(host, self.now, entropy, &mut answers);
+        let came_up = !was_up && host.is_up();
         let quarantined = host.quarantine().filter(|_| !was_quarantined).map(str::to_string);
         self.ask_under_host(GROUP_HOSTS + partition.index.0 as u32, partition, ask);
         self.replies.extend(answers.into_iter().map(|(ticket, answer)| (ticket, Answer::Group(answer))));
         if let Some(why) = quarantined {
             self.log(format!("{}: its groups cannot be served: {why}", self.name_of(partition)));
         }
+        if came_up {
+            self.on_group_up(partition);
+        }
         true
+    }
+
+    /// Topics may have gone while the groups' offsets were not in memory. A topic of the same name is another topic:
+    /// it is not read from where the old one was left.
+    fn on_group_up(&mut self, partition: PartitionId) {
+        let Some(host) = self.coordinators.groups.get(&partition.index) else { return };
+        for topic in host.coordinator.topics_gone() {
+            self.ask_group(self.house_ticket(), partition, group::Ask::TopicDeleted(topic));
+        }
     }
 
     /// A decision is only asked for while its partition would take the largest batch (RULES F 1).
@@ -203,15 +226,19 @@ impl Shard {
 
     fn ask_under_host(&mut self, host: u32, partition: PartitionId, ask: Option<PartitionAsk>) {
         let Some(PartitionAsk { sequence, ask }) = ask else { return };
-        let Some(slot) = self.by_partition.get(&partition).copied() else { return };
-        let ticket = Ticket { home: self.me, slot: HOST_SLOTS | host, generation: sequence, part: 0 };
+        let (generation, part) = (sequence as u32, (sequence >> 32) as u32);
+        let ticket = Ticket { home: self.me, slot: HOST_SLOTS | host, generation, part };
+        let Some(slot) = self.by_partition.get(&partition).copied() else {
+            let refused = partition::Answer::Refused(partition::Refusal::UnknownPartition);
+            return self.answers.push((ticket, refused));
+        };
         self.with_replica(slot, |replica, world| replica.ask(ticket, ask, world));
         self.budget.touch(slot);
     }
 
     /// A partition answered the host that stands on it.
     pub(crate) fn on_host_answer(&mut self, ticket: Ticket, answer: partition::Answer) {
-        let sequence = ticket.generation;
+        let sequence = u64::from(ticket.part) << 32 | u64::from(ticket.generation);
         match ticket.slot & !HOST_SLOTS {
             CONTROLLER_HOST => {
                 self.with_controller(|host, now, _, answers| host.on_answer(now, sequence, answer, answers));
@@ -229,9 +256,13 @@ impl Shard {
         let ticket = self.house_ticket();
         let publish = self.coordinators.controller.as_mut().and_then(|host| host.coordinator.after_replay());
         self.take_from_controller(publish.map(|publish| (ticket, publish)).into_iter().collect());
+        self.boot();
+    }
+
+    fn boot(&mut self) {
         let cluster_id_if_new = base64_id(self.entropy.draw());
         let boot = controller::Ask::Boot { cluster_id_if_new, broker: self.config.broker.clone() };
-        self.ask_controller(ticket, boot);
+        self.ask_controller(self.house_ticket(), boot);
     }
 
     fn house_ticket(&self) -> Ticket {
@@ -247,6 +278,7 @@ impl Shard {
                     self.on_reconciled(self.me, self.reconciled);
                 }
                 FromController::Answer(answer) if ticket.slot == HOUSE_SLOT => {
+                    self.coordinators.boot_at = Some(self.now.mono.plus_ms(RETRY_MS));
                     self.log(format!("the broker could not register itself: {answer:?}"));
                 }
                 FromController::Answer(answer) => {
@@ -272,7 +304,7 @@ impl Shard {
             let config = self.config.settings.clone();
             let room = || Host::new(PartitionId::CONTROLLER, ControllerRoom::new(config));
             self.coordinators.controller.get_or_insert_with(room);
-            self.with_controller(|host, _, _, answers| lead(host, serving, Offset::ZERO, answers));
+            self.with_controller(|host, now, _, answers| lead(host, now, serving, Offset::ZERO, answers));
             return;
         }
         let topic = self.image.topic_by_id(partition.topic);
@@ -282,9 +314,13 @@ impl Shard {
         let (settings, image) = (self.coordinators.group_settings.clone(), self.image.clone());
         let room = || Host::new(partition, GroupRoom::new(settings, image));
         self.coordinators.groups.entry(partition.index).or_insert_with(room);
-        let start = self.by_partition.get(&partition).and_then(|slot| self.replicas[*slot].as_ref());
-        let start = start.map_or(Offset::ZERO, |replica| replica.described().log_start);
-        self.with_group(partition, |host, _, _, answers| lead(host, serving, start, answers));
+        let start = self.log_start_of(partition);
+        self.with_group(partition, |host, now, _, answers| lead(host, now, serving, start, answers));
+    }
+
+    fn log_start_of(&self, partition: PartitionId) -> Offset {
+        let replica = self.by_partition.get(&partition).and_then(|slot| self.replicas[*slot].as_ref());
+        replica.map_or(Offset::ZERO, |replica| replica.described().log_start)
     }
 
     /// Coordinators see the new picture; offsets committed for topics that are gone go too.
@@ -308,9 +344,33 @@ impl Shard {
         let due = |host: &&Host<GroupRoom>| host.next_deadline().is_some_and(|at| at <= now.mono);
         let due: Vec<PartitionId> = self.coordinators.groups.values().filter(due).map(|host| host.partition).collect();
         for partition in due {
-            if self.may_decide(partition) {
-                self.with_group(partition, |host, now, entropy, answers| host.tick(now, entropy, answers));
+            if !self.may_decide(partition) {
+                self.coordinators.rest_until = now.mono.plus_ms(RETRY_MS);
+                continue;
             }
+            let start = self.log_start_of(partition);
+            self.with_group(partition, |host, now, entropy, answers| host.tick(now, start, entropy, answers));
+        }
+        self.tick_controller();
+    }
+
+    fn tick_controller(&mut self) {
+        let is_due = |at: Option<Mono>| at.is_some_and(|at| at <= self.now.mono);
+        let reload = is_due(self.coordinators.controller.as_ref().and_then(Host::next_deadline));
+        let boot = is_due(self.coordinators.boot_at);
+        if !(reload || boot) {
+            return;
+        }
+        if !self.may_decide(PartitionId::CONTROLLER) {
+            self.coordinators.rest_until = self.now.mono.plus_ms(RETRY_MS);
+            return;
+        }
+        if reload {
+            self.with_controller(|host, now, entropy, answers| host.tick(now, Offset::ZERO, entropy, answers));
+        }
+        if boot {
+            self.coordinators.boot_at = None;
+            self.boot();
         }
     }
 
@@ -322,13 +382,14 @@ impl Shard {
 
 fn lead<C: Coordinator>(
     host: &mut Host<C>,
+    now: Now,
     serving: bool,
     log_start: Offset,
     answers: &mut Vec<(Ticket, C::Answer)>,
 ) -> Option<PartitionAsk> {
     if serving {
         host.on_leading(answers);
-        host.load(log_start)
+        host.load(now, log_start)
     } else {
         host.on_lost(answers);
         None

@@ -25,6 +25,15 @@ impl GroupRoom {
         self.image = image.clone();
     }
 
+    /// Topics with committed offsets that the image does not know.
+    pub fn topics_gone(&self) -> Vec<TopicName> {
+        let mut gone: Vec<TopicName> = self.groups.committed().map(|(_, topic, _, _)| topic.clone()).collect();
+        gone.sort_unstable();
+        gone.dedup();
+        gone.retain(|topic| self.image.topic(topic.as_str()).is_none());
+        gone
+    }
+
     fn decided(decision: group::Decision) -> Decided<group::Answer> {
         assert!(decision.producer.is_none(), "offsets are committed in transactions only once there are transactions");
         Decided {

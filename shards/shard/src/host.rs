@@ -8,6 +8,9 @@ use heddle_model::{Mono, Now, Offset, PartitionId, ShardId, Ticket};
 use heddle_partition as partition;
 use heddle_records::{BatchBuilder, HEADER_BYTES, Header};
 
+/// A partition that could not be read is read again after this. Milliseconds.
+const RETRY_MS: u64 = 1_000;
+
 /// A deterministic state machine whose records live in a partition.
 pub trait Coordinator {
     type Ask;
@@ -40,15 +43,17 @@ pub struct Decided<A> {
 
 /// An ask of the host to the partition under it, to be given to the replica by the house.
 pub struct PartitionAsk {
-    pub sequence: u32,
+    pub sequence: u64,
     pub ask: partition::Ask,
 }
 
 enum Stage {
     /// This replica does not lead.
     Down,
-    /// It leads; the first ask (or the house) starts the load.
-    Leading,
+    /// It leads; the state is to be loaded, again from then on if that was refused.
+    Leading {
+        retry_at: Option<Mono>,
+    },
     Loading {
         next: Offset,
     },
@@ -62,16 +67,18 @@ pub struct Host<C: Coordinator> {
     pub coordinator: C,
     stage: Stage,
     /// Sequence of the newest append or read under way.
-    sequence: u32,
+    sequence: u64,
     /// The newest append, and the newest that committed.
-    appended: u32,
-    committed: u32,
+    appended: u64,
+    committed: u64,
+    /// Asks that the partition has not answered.
+    under_way: usize,
     held: VecDeque<Held<C::Answer>>,
 }
 
 struct Held<A> {
     /// Leaves when this append has committed.
-    after: u32,
+    after: u64,
     answers: Vec<(Ticket, A)>,
 }
 
@@ -84,6 +91,7 @@ impl<C: Coordinator> Host<C> {
             sequence: 0,
             appended: 0,
             committed: 0,
+            under_way: 0,
             held: VecDeque::new(),
         }
     }
@@ -100,13 +108,17 @@ impl<C: Coordinator> Host<C> {
     }
 
     pub fn next_deadline(&self) -> Option<Mono> {
-        if self.is_up() { self.coordinator.next_deadline() } else { None }
+        match self.stage {
+            Stage::Up => self.coordinator.next_deadline(),
+            Stage::Leading { retry_at } => retry_at,
+            Stage::Down | Stage::Loading { .. } | Stage::Quarantined(_) => None,
+        }
     }
 
     /// The replica under this host began to lead and serves.
     pub fn on_leading(&mut self, answers: &mut Vec<(Ticket, C::Answer)>) {
         self.on_lost(answers);
-        self.stage = Stage::Leading;
+        self.stage = Stage::Leading { retry_at: None };
     }
 
     /// Leadership ended: the state is dropped, everybody who waits is told.
@@ -123,12 +135,21 @@ impl<C: Coordinator> Host<C> {
     }
 
     /// Start replaying the partition from its beginning, if this was not done yet.
-    pub fn load(&mut self, log_start: Offset) -> Option<PartitionAsk> {
-        if !matches!(self.stage, Stage::Leading) {
+    pub fn load(&mut self, now: Now, log_start: Offset) -> Option<PartitionAsk> {
+        if !matches!(self.stage, Stage::Leading { .. }) {
+            return None;
+        }
+        if self.under_way > 0 {
+            // What was appended before may still commit, and a replay must not miss it.
+            self.load_later(now);
             return None;
         }
         self.stage = Stage::Loading { next: log_start };
         Some(self.read(log_start))
+    }
+
+    fn load_later(&mut self, now: Now) {
+        self.stage = Stage::Leading { retry_at: Some(now.mono.plus_ms(RETRY_MS)) };
     }
 
     pub fn ask(
@@ -144,7 +165,7 @@ impl<C: Coordinator> Host<C> {
                 let decided = self.coordinator.decide(now, ask, ticket, entropy);
                 self.take(now, decided, answers)
             }
-            Stage::Leading | Stage::Loading { .. } => {
+            Stage::Leading { .. } | Stage::Loading { .. } => {
                 answers.push((ticket, C::loading()));
                 None
             }
@@ -155,9 +176,16 @@ impl<C: Coordinator> Host<C> {
         }
     }
 
-    pub fn tick(&mut self, now: Now, entropy: u128, answers: &mut Vec<(Ticket, C::Answer)>) -> Option<PartitionAsk> {
+    /// Time has come: for the coordinator, or to load what could not be loaded.
+    pub fn tick(
+        &mut self,
+        now: Now,
+        log_start: Offset,
+        entropy: u128,
+        answers: &mut Vec<(Ticket, C::Answer)>,
+    ) -> Option<PartitionAsk> {
         if !self.is_up() {
-            return None;
+            return self.load(now, log_start);
         }
         let decided = self.coordinator.tick(now, entropy);
         self.take(now, decided, answers)
@@ -187,6 +215,7 @@ impl<C: Coordinator> Host<C> {
                 let ticket = Ticket { home: ShardId::OUTSIDE, slot: 0, generation: 0, part: 0 };
                 self.held.push_back(Held { after: self.appended, answers: vec![(ticket, news)] });
             }
+            self.under_way += 1;
             append = Some(PartitionAsk {
                 sequence: self.sequence,
                 ask: partition::Ask::Append(partition::Append {
@@ -211,10 +240,11 @@ impl<C: Coordinator> Host<C> {
     pub fn on_answer(
         &mut self,
         now: Now,
-        sequence: u32,
+        sequence: u64,
         answer: partition::Answer,
         answers: &mut Vec<(Ticket, C::Answer)>,
     ) -> Option<PartitionAsk> {
+        self.under_way = self.under_way.checked_sub(1).expect("an ask is answered once");
         match (answer, &self.stage) {
             (partition::Answer::Appended(_), Stage::Up) if sequence > self.committed => {
                 self.committed = sequence;
@@ -231,12 +261,12 @@ impl<C: Coordinator> Host<C> {
                 // The records are in our state but not in the log: the state is wrong, so it is loaded anew.
                 self.on_lost(answers);
                 if !matches!(refusal, partition::Refusal::Interrupted { .. } | partition::Refusal::NotLeader { .. }) {
-                    self.stage = Stage::Leading;
+                    self.load_later(now);
                 }
                 None
             }
             (partition::Answer::Refused(_), Stage::Loading { .. }) if sequence == self.sequence => {
-                self.stage = Stage::Leading;
+                self.load_later(now);
                 None
             }
             // An answer from before leadership changed.
@@ -280,6 +310,7 @@ impl<C: Coordinator> Host<C> {
 
     fn read(&mut self, from: Offset) -> PartitionAsk {
         self.sequence += 1;
+        self.under_way += 1;
         self.appended = self.sequence;
         self.committed = self.sequence;
         PartitionAsk {
@@ -295,3 +326,6 @@ impl<C: Coordinator> Host<C> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
