@@ -1,6 +1,6 @@
 //! Who leads each partition, as the cores tell each other. Answers Metadata without asking the owner.
 
-use heddle_controller::Image;
+use heddle_controller::Topic;
 use heddle_model::{NodeId, PartitionId, Term};
 use rustc_hash::FxHashMap;
 
@@ -18,9 +18,12 @@ impl Leaders {
         }
     }
 
-    pub fn forget_removed(&mut self, image: &Image) {
-        self.known
-            .retain(|partition, _| *partition == PartitionId::CONTROLLER || image.partition(*partition).is_some());
+    /// The topic was removed. What an image merely does not know stays: the core that leads a new partition may have
+    /// told of it before the image with that partition came from the controller's core, and tells it once.
+    pub fn forget(&mut self, topic: &Topic) {
+        for (partition, _) in topic.placements() {
+            self.known.remove(&partition);
+        }
     }
 }
 

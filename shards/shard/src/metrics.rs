@@ -47,7 +47,7 @@ pub(crate) fn scrape(shard: &Shard) -> Metrics {
     let journal = shard.journals.first();
     Metrics {
         shard: shard.me.0,
-        ready: !shard.start.is_under_way() && shard.unserved.is_empty() && !shard.stop.is_asked(),
+        ready: shard.reconciled > 0 && shard.unserved.is_empty() && !shard.stop.is_asked(),
         gauges: shard.gauges.clone(),
         api: shard.api.stats().clone(),
         journal: journal.map(|journal| journal.stats().clone()).unwrap_or_default(),

@@ -16,6 +16,14 @@ pub const CONTROLLER_REPLICA: ReplicaNumber = ReplicaNumber(0);
 
 impl Shard {
     pub(crate) fn on_image(&mut self, image: Arc<Image>) {
+        if self.start.is_under_way() {
+            // The controller's core may have heard all offers before this one has: a replica that is not offered yet
+            // would be taken for a new one.
+            if self.start.held_image.as_ref().is_none_or(|held| held.version < image.version) {
+                self.start.held_image = Some(image);
+            }
+            return;
+        }
         if image.version <= self.image.version {
             return;
         }
@@ -30,13 +38,13 @@ impl Shard {
         let mut removed = Vec::new();
         for topic in before.topics().filter(|topic| image.topic_by_id(topic.id).is_none()) {
             self.remove_topic(topic);
+            self.leaders.forget(topic);
             removed.push(topic.name.clone());
         }
         self.remove_dormant();
         if before.version == 0 {
             self.remove_litter();
         }
-        self.leaders.forget_removed(&image);
         self.coordinators_on_image(&removed);
         self.with_api(|api, view, wish| api.on_image(view, wish));
         let early = std::mem::take(&mut self.early);
@@ -85,7 +93,17 @@ impl Shard {
         let replica = match self.start.dormant.remove(&number) {
             Some(found) => match Replica::recover(seat, &found, settings) {
                 Ok(replica) => replica,
-                Err(why) => return self.log(format!("{}: not opened: {why}", self.name_of(partition))),
+                Err(why) => {
+                    // The journal holds it still: it is carried along, and never taken for a new replica.
+                    self.owners.release(owner);
+                    self.start.dormant.insert(number, found);
+                    let text = format!("{}: not opened: {why}", self.name_of(partition));
+                    return if number == CONTROLLER_REPLICA {
+                        self.notice(crate::Notice::Failed(text))
+                    } else {
+                        self.log(text)
+                    };
+                }
             },
             None => {
                 let mut world = World {
@@ -157,16 +175,24 @@ impl Shard {
             self.start.dormant.keys().copied().filter(|number| self.image.is_removed(*number)).collect();
         for number in gone {
             let found = self.start.dormant.remove(&number).expect("its key was just seen");
-            let Some((partition, _)) = heddle_partition::read_identity(found.state.config.clone()) else { continue };
             let slot = self.replicas.len();
             let owner = self.owners.give(Owner::Replica(slot));
             let me = Voter { node: self.config.node, incarnation: Incarnation(0) };
-            let seat = Seat { partition, number, owner, me };
-            if let Ok(replica) = Replica::recover(seat, &found, Arc::new(TopicSettings::default())) {
-                self.replicas.push(Some(Box::new(replica)));
-                self.by_number.insert(number, slot);
-                self.with_replica(slot, |replica, world| replica.leave(world));
-            }
+            let identity = heddle_partition::read_identity(found.state.config.clone());
+            let replica = identity.and_then(|(partition, _)| {
+                let seat = Seat { partition, number, owner, me };
+                Replica::recover(seat, &found, Arc::new(TopicSettings::default())).ok()
+            });
+            let Some(replica) = replica else {
+                // What cannot be opened can go all the same; its files are found as litter by the next start.
+                self.owners.release(owner);
+                self.journals[0].gone(number);
+                continue;
+            };
+            self.replicas.push(Some(Box::new(replica)));
+            self.by_number.insert(number, slot);
+            self.with_replica(slot, |replica, world| replica.leave(world));
+            self.budget.touch(slot);
         }
     }
 

@@ -7,8 +7,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use heddle_border::{DiskOp, Done, Effect, Failed, Fault, ListenerId, Token};
+use heddle_controller::Image;
 use heddle_journal::{Journal, Ordinal, Pressure, RecoveredReplica};
 use heddle_model::{ReplicaNumber, ShardId};
 
@@ -40,6 +42,8 @@ pub struct Start {
     moving: BTreeMap<ReplicaNumber, (Ordinal, Vec<Holder>)>,
     /// Chosen, not yet named by an image.
     pub dormant: BTreeMap<ReplicaNumber, RecoveredReplica>,
+    /// The newest image, if it came before this core knows what its replicas are.
+    pub held_image: Option<Arc<Image>>,
     /// What adopted journals still hold, by index into `Shard::journals`.
     adopted: BTreeMap<usize, BTreeSet<ReplicaNumber>>,
     /// Adopted journals that hold nothing any more, until their last frame is written.
@@ -323,6 +327,9 @@ impl Shard {
         self.start.done = true;
         if self.config.repair_only {
             return self.report_and_stop();
+        }
+        if let Some(image) = self.start.held_image.take() {
+            self.on_image(image);
         }
         if self.core_of(crate::reconcile::CONTROLLER_REPLICA) == self.me {
             let start = &self.start;

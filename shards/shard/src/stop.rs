@@ -25,8 +25,10 @@ impl Stop {
         self.asked_at.is_some()
     }
 
+    /// When patience ends next: first with clients, then with the journal.
     pub fn deadline(&self) -> Option<Mono> {
-        if self.halted { None } else { self.asked_at.map(|at| at.plus_ms(DRAIN_MS)) }
+        let patience = if self.said_drained { 2 * DRAIN_MS } else { DRAIN_MS };
+        if self.halted { None } else { self.asked_at.map(|at| at.plus_ms(patience)) }
     }
 }
 
@@ -46,8 +48,8 @@ impl Shard {
     }
 
     pub(crate) fn advance_stop(&mut self) {
-        let Some(deadline) = self.stop.deadline() else { return };
-        let late = self.now.mono >= deadline;
+        let Some(asked_at) = self.stop.asked_at.filter(|_| !self.stop.halted) else { return };
+        let late = self.now.mono >= asked_at.plus_ms(DRAIN_MS);
         if !self.stop.said_drained && (self.api.is_drained() || late) {
             self.stop.said_drained = true;
             self.stop.drained.insert(self.me);
@@ -55,7 +57,7 @@ impl Shard {
         }
         let all = self.stop.drained.len() == usize::from(self.config.shards);
         let quiet = self.journals_are_idle();
-        if (all && quiet && self.stop.said_drained) || (late && self.now.mono >= deadline.plus_ms(DRAIN_MS)) {
+        if (all && quiet && self.stop.said_drained) || self.now.mono >= asked_at.plus_ms(2 * DRAIN_MS) {
             self.stop.halted = true;
             self.notice(Notice::Halted);
             self.effects.push(Effect::Halt);
