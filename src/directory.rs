@@ -3,8 +3,13 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use nix::fcntl::{Flock, FlockArg};
+
+/// How often, and with which pause, the lock is tried.
+const LOCK_TRIES: u32 = 30;
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
 /// Holds the directory until dropped; the kernel lets go of it also when the process is killed.
 pub struct Held(#[expect(dead_code, reason = "held for its lock")] Flock<File>);
@@ -20,13 +25,24 @@ pub fn hold(dir: &Path) -> Result<Held, String> {
         .write(true)
         .open(&path)
         .map_err(|e| format!("data directory {}: {e}", dir.display()))?;
-    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-        Ok(lock) => Ok(Held(lock)),
-        Err(_) => Err(format!(
+    lock(file).map_err(|()| {
+        format!(
             "data directory {} is in use by another heddle process; stop that one, or give another --data-dir",
             dir.display()
-        )),
+        )
+    })
+}
+
+/// A process that was just killed holds its lock until the kernel has taken its memory and rings down: wait for that.
+fn lock(mut file: File) -> Result<Held, ()> {
+    for _ in 0..LOCK_TRIES {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => return Ok(Held(lock)),
+            Err((back, _)) => file = back,
+        }
+        std::thread::sleep(LOCK_PAUSE);
     }
+    Err(())
 }
 
 /// Make the directory and those above it, so that their names survive a power loss like what will be in them.
