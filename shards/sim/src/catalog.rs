@@ -1,0 +1,56 @@
+//! The topics as the clients know them. Each creation is an incarnation of its own.
+
+use heddle_fakedisk::Dice;
+use heddle_model::Codec;
+
+use crate::check::Part;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum State {
+    /// Asked for; whether it is there is not known yet.
+    Creating,
+    Present,
+    /// Its deletion was asked for; whether it is gone is not known yet.
+    Deleting,
+    Gone,
+}
+
+pub struct Topic {
+    pub name: String,
+    pub id: u128,
+    pub partitions: i32,
+    pub state: State,
+    /// What producers pack their batches with.
+    pub codec: Codec,
+}
+
+#[derive(Default)]
+pub struct Catalog {
+    pub topics: Vec<Topic>,
+}
+
+impl Catalog {
+    /// The newest incarnation of a name.
+    pub fn latest(&self, name: &str) -> Option<usize> {
+        self.topics.iter().rposition(|topic| topic.name == name)
+    }
+
+    pub fn by_id(&self, id: u128) -> Option<usize> {
+        self.topics.iter().position(|topic| topic.id == id)
+    }
+
+    pub fn is_present(&self, topic: usize) -> bool {
+        self.topics[topic].state == State::Present
+    }
+
+    /// All partitions that are there for certain.
+    pub fn parts(&self) -> Vec<Part> {
+        let present = (0..self.topics.len()).filter(|topic| self.is_present(*topic));
+        present.flat_map(|topic| (0..self.topics[topic].partitions).map(move |index| Part { topic, index })).collect()
+    }
+
+    pub fn pick(&self, dice: &mut Dice) -> Option<Part> {
+        let parts = self.parts();
+        if parts.is_empty() { None } else { Some(parts[dice.below(parts.len() as u64) as usize]) }
+    }
+}

@@ -1,0 +1,139 @@
+//! A client without a group member's life: it commits ever higher offsets for a group and reads them back.
+
+use bytes::Bytes;
+use heddle_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
+use heddle_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
+use heddle_protocol::messages::{
+    FindCoordinatorRequest, FindCoordinatorResponse, GroupId, OffsetCommitRequest, OffsetCommitResponse,
+    OffsetFetchRequest, OffsetFetchResponse, TopicName,
+};
+use heddle_protocol::text;
+
+use super::admin::KEPT;
+use super::{Cx, Request, Role, UNKNOWN_TOPIC, is_retriable};
+use crate::check::Seen;
+use crate::wire;
+
+const FIND: (i16, i16) = (10, 4);
+const COMMIT: (i16, i16) = (8, 8);
+const FETCH: (i16, i16) = (9, 8);
+const GROUP: &str = "group";
+
+enum Asked {
+    Find,
+    Commit(i64),
+    Fetch,
+}
+
+#[derive(Default)]
+pub struct Committer {
+    found: bool,
+    asked: Option<Asked>,
+    next: i64,
+    /// At the end: fetched once more.
+    last_look: bool,
+}
+
+impl Committer {
+    fn find(&mut self, correlation: i32) -> Request {
+        self.asked = Some(Asked::Find);
+        let request = FindCoordinatorRequest::default().with_key_type(0).with_coordinator_keys(vec![text(GROUP)]);
+        Request { frame: wire::frame(FIND.0, FIND.1, correlation, &request), answered: true }
+    }
+
+    fn commit(&mut self, correlation: i32, cx: &mut Cx<'_>) -> Request {
+        let offset = self.next;
+        self.next += 1;
+        self.asked = Some(Asked::Commit(offset));
+        cx.see(Seen::CommitAsked { offset });
+        let partition =
+            OffsetCommitRequestPartition::default().with_partition_index(0).with_committed_offset(offset);
+        let topic =
+            OffsetCommitRequestTopic::default().with_name(TopicName(text(KEPT))).with_partitions(vec![partition]);
+        let request = OffsetCommitRequest::default()
+            .with_group_id(GroupId(text(GROUP)))
+            .with_generation_id_or_member_epoch(-1)
+            .with_topics(vec![topic]);
+        Request { frame: wire::frame(COMMIT.0, COMMIT.1, correlation, &request), answered: true }
+    }
+
+    fn fetch(&mut self, correlation: i32) -> Request {
+        self.asked = Some(Asked::Fetch);
+        let topic =
+            OffsetFetchRequestTopics::default().with_name(TopicName(text(KEPT))).with_partition_indexes(vec![0]);
+        let group =
+            OffsetFetchRequestGroup::default().with_group_id(GroupId(text(GROUP))).with_topics(Some(vec![topic]));
+        let request = OffsetFetchRequest::default().with_groups(vec![group]);
+        Request { frame: wire::frame(FETCH.0, FETCH.1, correlation, &request), answered: true }
+    }
+
+    fn on_fetched(&mut self, answer: Bytes, asked: u64, cx: &mut Cx<'_>) -> Result<i16, String> {
+        let response: OffsetFetchResponse = wire::read(answer, FETCH.1)?;
+        let group = response.groups.first().ok_or("no group in OffsetFetch's answer")?;
+        if group.error_code != 0 {
+            return Ok(group.error_code);
+        }
+        let partition = group.topics.first().and_then(|topic| topic.partitions.first());
+        let partition = partition.ok_or("no partition in OffsetFetch's answer")?;
+        if partition.error_code == 0 {
+            cx.see(Seen::CommittedSeen { asked, offset: partition.committed_offset });
+            self.last_look = cx.draining;
+        }
+        Ok(partition.error_code)
+    }
+}
+
+impl Role for Committer {
+    fn next(&mut self, correlation: i32, cx: &mut Cx<'_>) -> Option<Request> {
+        if self.asked.is_some() || (cx.draining && self.last_look) {
+            return None;
+        }
+        let kept = cx.catalog.latest(KEPT).filter(|at| cx.catalog.is_present(*at));
+        if kept.is_none() {
+            self.last_look = cx.draining;
+            return None;
+        }
+        Some(match self.found {
+            false => self.find(correlation),
+            true if cx.draining || cx.dice.chance(30) => self.fetch(correlation),
+            true => self.commit(correlation, cx),
+        })
+    }
+
+    fn on_answer(&mut self, _: i32, answer: Bytes, asked: u64, cx: &mut Cx<'_>) -> Result<(), String> {
+        let error = match self.asked.take().ok_or("an answer without a question")? {
+            Asked::Find => {
+                let response: FindCoordinatorResponse = wire::read(answer, FIND.1)?;
+                let error = response.coordinators.first().ok_or("no coordinator in the answer")?.error_code;
+                self.found = error == 0;
+                error
+            }
+            Asked::Commit(offset) => {
+                let response: OffsetCommitResponse = wire::read(answer, COMMIT.1)?;
+                let partition = response.topics.first().and_then(|topic| topic.partitions.first());
+                let error = partition.ok_or("no partition in OffsetCommit's answer")?.error_code;
+                if error == 0 {
+                    cx.see(Seen::Committed { offset });
+                }
+                error
+            }
+            Asked::Fetch => self.on_fetched(answer, asked, cx)?,
+        };
+        if error == 0 || is_retriable(error) || (error == UNKNOWN_TOPIC && cx.checkers.loss_reported) {
+            return Ok(());
+        }
+        Err(format!("a group's request is answered with error {error}"))
+    }
+
+    fn on_lost(&mut self) {
+        (self.asked, self.found, self.last_look) = (None, false, false);
+    }
+
+    fn is_done(&self) -> bool {
+        self.asked.is_none() && self.last_look
+    }
+
+    fn eagerness(&self) -> u64 {
+        10
+    }
+}

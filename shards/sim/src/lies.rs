@@ -1,0 +1,54 @@
+//! Planted faults: lies that a driver, a disk or a network tells. Each must trip its checkers, or nobody should believe
+//! them. The rooms have no hooks for this; every lie is told at the border.
+
+/// What is told wrongly, now and then.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lie {
+    /// A durable write is reported before it happened: what RWF_DSYNC promises is not kept.
+    EarlyDurable,
+    /// Durable writes are written, but not flushed (trap 42): a crash takes them back.
+    NotFlushed,
+    /// After a crash the disk is as it was at the crash before.
+    RolledBack,
+    /// An answer reaches the client twice.
+    AnsweredTwice,
+    /// An answer never reaches the client.
+    AnswerLost,
+    /// Two answers in a row reach the client in the other order.
+    AnswersSwapped,
+    /// The first batch of a fetch's answer is missing.
+    BatchMissing,
+    /// A retried batch arrives without its producer id.
+    RetryUnmarked,
+    /// A fetch's answer says less than the high watermark.
+    LowWatermark,
+    /// A directory of a replica is removed though nobody asked (trap 35).
+    FilesRemoved,
+    /// Bytes of an answer change on the way, checksums included.
+    BytesChanged,
+    /// A core's mail is dropped.
+    MailLost,
+    /// The journal forgets terms: batches of a later life carry an earlier life's epoch (trap 29).
+    EpochReused,
+    /// The log start moves though nobody deleted records (trap 40).
+    StartMoved,
+}
+
+impl Lie {
+    pub const ALL: &[Lie] = &[
+        Lie::EarlyDurable,
+        Lie::NotFlushed,
+        Lie::RolledBack,
+        Lie::AnsweredTwice,
+        Lie::AnswerLost,
+        Lie::AnswersSwapped,
+        Lie::BatchMissing,
+        Lie::RetryUnmarked,
+        Lie::LowWatermark,
+        Lie::FilesRemoved,
+        Lie::BytesChanged,
+        Lie::MailLost,
+        Lie::EpochReused,
+        Lie::StartMoved,
+    ];
+}

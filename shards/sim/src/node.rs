@@ -1,0 +1,373 @@
+//! One node: its cores, each a `Shard` machine, the mail between them, its disk and its connections. Every act here is
+//! one small step that the schedule chooses; what a step leads to happens in later steps.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use heddle_border::{Blocks, ConnId, DiskOp, Done, Effect, Event, FileId, ListenerId, Machine, Out, Token, Turn};
+use heddle_fakedisk::{Dice, FakeDisk};
+use heddle_model::{Mono, Now, ShardId, Wall};
+use heddle_shard::{Mail, Notice, Shard, ShardConfig};
+
+use crate::lies::Lie;
+use crate::link::{Heard, Link};
+use crate::trace::Trace;
+
+/// Cores share a disk: the core stands in the upper bits of owners.
+const CORE_SHIFT: u32 = 24;
+
+type Run = Box<dyn FnOnce() -> Bytes + Send>;
+
+struct Core {
+    machine: Shard,
+    events: VecDeque<Event>,
+    mail: VecDeque<(ShardId, Mail)>,
+    wake_at: Option<Mono>,
+    works: Vec<(Token, Run)>,
+    halted: bool,
+}
+
+pub struct Node {
+    pub disk: FakeDisk,
+    cores: Vec<Core>,
+    /// Letters on their way, FIFO for each pair of cores.
+    wires: BTreeMap<(u16, u16), VecDeque<Mail>>,
+    pub links: BTreeMap<ConnId, Link>,
+    /// What clients hear, to be taken by the simulator.
+    pub heard: Vec<(ConnId, Heard)>,
+    /// Lives so far.
+    pub boots: u32,
+    pub serving: bool,
+    /// `Notice::Failed`.
+    pub failed: Option<String>,
+    /// `Notice::Log` since the beginning of this life.
+    pub logs: Vec<String>,
+    next_conn: u64,
+    /// The zero of this life's monotonic clock, and what the wall clock is off. Microseconds, milliseconds.
+    mono_base: u64,
+    pub wall_off_ms: i64,
+    pub lie: Option<Lie>,
+    late: Vec<(Token, DiskOp)>,
+    swallowed: BTreeSet<Token>,
+    at_last_crash: Option<FakeDisk>,
+}
+
+impl Node {
+    pub fn new(seed: u64, lie: Option<Lie>) -> Node {
+        Node {
+            disk: FakeDisk::new(seed),
+            cores: Vec::new(),
+            wires: BTreeMap::new(),
+            links: BTreeMap::new(),
+            heard: Vec::new(),
+            boots: 0,
+            serving: false,
+            failed: None,
+            logs: Vec::new(),
+            next_conn: 1,
+            mono_base: 0,
+            wall_off_ms: 0,
+            lie,
+            late: Vec::new(),
+            swallowed: BTreeSet::new(),
+            at_last_crash: None,
+        }
+    }
+
+    /// A new process begins.
+    pub fn boot(&mut self, config: &ShardConfig, dice: &mut Dice) {
+        self.boots += 1;
+        self.mono_base = dice.below(1 << 40);
+        (self.serving, self.failed) = (false, None);
+        self.logs.clear();
+        let core = |shard| Core {
+            machine: Shard::new(ShardId(shard), config.clone()),
+            events: VecDeque::new(),
+            mail: VecDeque::new(),
+            wake_at: Some(Mono(0)),
+            works: Vec::new(),
+            halted: false,
+        };
+        self.cores = (0..config.shards).map(core).collect();
+    }
+
+    pub fn is_up(&self) -> bool {
+        !self.cores.is_empty()
+    }
+
+    /// The process is gone. What becomes of the disk is the caller's choice.
+    pub fn die(&mut self) {
+        self.cores.clear();
+        self.wires.clear();
+        self.late.clear();
+        self.swallowed.clear();
+        self.serving = false;
+        for (conn, _) in std::mem::take(&mut self.links) {
+            self.heard.push((conn, Heard::Closed));
+        }
+    }
+
+    /// After a crash: a disk that goes back to what it was at the crash before.
+    pub fn on_crashed(&mut self, dice: &mut Dice) {
+        if self.lie == Some(Lie::RolledBack) {
+            let before = self.at_last_crash.replace(self.disk.clone());
+            if let Some(before) = before.filter(|_| dice.chance(60)) {
+                self.disk = before;
+            }
+        }
+    }
+
+    pub fn all_halted(&self) -> bool {
+        self.cores.iter().all(|core| core.halted)
+    }
+
+    pub fn stop(&mut self) {
+        self.cores.iter_mut().for_each(|core| core.events.push_back(Event::Stop));
+    }
+
+    fn now(&self, now_us: u64) -> Now {
+        let wall = 1_760_000_000_000 + (now_us / 1000) as i64 + self.wall_off_ms;
+        Now { mono: Mono(self.mono_base + now_us), wall: Wall(wall) }
+    }
+
+    pub fn wall_ms(&self, now_us: u64) -> i64 {
+        self.now(now_us).wall.0
+    }
+
+    /// When a sleeping core wants to run, in the simulator's time.
+    pub fn next_wake(&self) -> Option<u64> {
+        let wakes = self.cores.iter().filter(|core| !core.halted).filter_map(|core| core.wake_at);
+        wakes.min().map(|at| at.0.saturating_sub(self.mono_base))
+    }
+
+    // ---- steps: each says whether it found something to do ----
+
+    pub fn turn(&mut self, now_us: u64, dice: &mut Dice, trace: &mut Trace) -> bool {
+        let now = self.now(now_us);
+        let due = |core: &Core| {
+            let woken = core.wake_at.is_some_and(|at| at <= now.mono);
+            !core.halted && (woken || !core.events.is_empty() || !core.mail.is_empty())
+        };
+        let ready: Vec<usize> = (0..self.cores.len()).filter(|at| due(&self.cores[*at])).collect();
+        if ready.is_empty() {
+            return false;
+        }
+        let at = ready[dice.below(ready.len() as u64) as usize];
+        let core = &mut self.cores[at];
+        let inputs = (core.events.len(), core.mail.len());
+        let mut out = Out::new();
+        let turn = Turn { now, previous_us: 20, events: &mut core.events, mail: &mut core.mail };
+        core.machine.turn(turn, &mut out);
+        core.wake_at = out.wake_at;
+        trace.add(1 << 32 | (at as u64) << 24 | (inputs.0 as u64) << 12 | inputs.1 as u64);
+        for (to, mail) in out.mail {
+            self.post(at, to, mail, dice, trace);
+        }
+        for effect in out.effects {
+            self.apply(at, effect, dice, trace);
+        }
+        true
+    }
+
+    fn post(&mut self, from: usize, to: ShardId, mail: Mail, dice: &mut Dice, trace: &mut Trace) {
+        match mail {
+            Mail::Notice(Notice::Serving(_)) => self.serving = true,
+            Mail::Notice(Notice::Failed(text)) => {
+                trace.say(|| format!("failed: {text}"));
+                self.failed.get_or_insert(text);
+            }
+            Mail::Notice(Notice::Log(text)) => {
+                trace.say(|| format!("log of core {from}: {text}"));
+                self.logs.push(text);
+            }
+            Mail::Notice(_) => {}
+            _ if self.lie == Some(Lie::MailLost) && dice.chance(3) => {}
+            mail => self.wires.entry((from as u16, to.0)).or_default().push_back(mail),
+        }
+    }
+
+    fn apply(&mut self, at: usize, effect: Effect, dice: &mut Dice, trace: &mut Trace) {
+        let core = &mut self.cores[at];
+        match effect {
+            Effect::Listen { listener, addr } => {
+                core.events.push_back(Event::Listening { listener, result: Ok(addr) });
+            }
+            Effect::Unlisten { .. } => self.serving = false,
+            Effect::Send { conn, token, parts } => {
+                trace.add(2 << 32 | conn.0);
+                parts.iter().for_each(|part| trace.add_bytes(part));
+                match self.links.get_mut(&conn) {
+                    Some(link) => link.to_client.push_back((token, parts)),
+                    None => core.events.push_back(Event::Sent { conn, token }),
+                }
+            }
+            Effect::Pause { conn } => self.with_link(conn, |link| link.paused = true),
+            Effect::Resume { conn } => self.with_link(conn, |link| link.paused = false),
+            Effect::Close { conn } => self.with_link(conn, |link| link.closing = true),
+            Effect::Disk { token, op } => self.submit(at, token, op, dice, trace),
+            Effect::Work { token, run } => core.works.push((token, run)),
+            Effect::Halt => core.halted = true,
+        }
+    }
+
+    fn with_link(&mut self, conn: ConnId, act: impl FnOnce(&mut Link)) {
+        if let Some(link) = self.links.get_mut(&conn) {
+            act(link);
+        }
+    }
+
+    fn submit(&mut self, at: usize, token: Token, op: DiskOp, dice: &mut Dice, trace: &mut Trace) {
+        let shared = Token { owner: token.owner | (at as u32) << CORE_SHIFT, ..token };
+        assert!(token.owner >> CORE_SHIFT == 0, "owners fit below the core");
+        let mut op = of_core(op, at);
+        note(&op, trace);
+        match (self.lie, &mut op) {
+            (Some(Lie::EarlyDurable), DiskOp::Write { buf, durable: true, .. }) if dice.chance(30) => {
+                let result = Ok(Done::Written { buf: Blocks::zeroed(buf.len()) });
+                self.cores[at].events.push_back(Event::Disk { token, result });
+                self.late.push((shared, op));
+                return;
+            }
+            (Some(Lie::NotFlushed), DiskOp::Write { durable, .. }) if dice.chance(50) => *durable = false,
+            (_, DiskOp::Close { .. }) => self.submit_late(),
+            _ => {}
+        }
+        self.disk.submit(shared, op);
+    }
+
+    fn submit_late(&mut self) {
+        for (token, op) in std::mem::take(&mut self.late) {
+            self.swallowed.insert(token);
+            self.disk.submit(token, op);
+        }
+    }
+
+    /// A lie: somebody removes a directory, and the node never asked.
+    pub fn remove_tree(&mut self, path: String) {
+        let token = Token { owner: u32::MAX, seq: 0 };
+        if self.swallowed.insert(token) {
+            self.disk.submit(token, DiskOp::RemoveTree { path });
+        }
+    }
+
+    /// One disk operation ends.
+    pub fn disk_step(&mut self, dice: &mut Dice, trace: &mut Trace) -> bool {
+        if !self.late.is_empty() && dice.chance(20) {
+            self.submit_late();
+        }
+        let Some(Event::Disk { token, result }) = self.disk.step() else { return false };
+        trace.add(3 << 32 | u64::from(token.owner) << 8 | u64::from(token.seq));
+        trace.add(u64::from(result.is_ok()));
+        if !self.swallowed.remove(&token) {
+            let at = (token.owner >> CORE_SHIFT) as usize;
+            let token = Token { owner: token.owner & ((1 << CORE_SHIFT) - 1), ..token };
+            self.cores[at].events.push_back(Event::Disk { token, result });
+        }
+        true
+    }
+
+    /// One letter arrives.
+    pub fn mail_step(&mut self, dice: &mut Dice, trace: &mut Trace) -> bool {
+        let busy: Vec<(u16, u16)> = self.wires.iter().filter(|(_, wire)| !wire.is_empty()).map(|(k, _)| *k).collect();
+        if busy.is_empty() {
+            return false;
+        }
+        let pair = busy[dice.below(busy.len() as u64) as usize];
+        let mail = self.wires.get_mut(&pair).and_then(VecDeque::pop_front).expect("a busy wire has mail");
+        trace.add(4 << 32 | u64::from(pair.0) << 16 | u64::from(pair.1));
+        self.cores[usize::from(pair.1)].mail.push_back((ShardId(pair.0), mail));
+        true
+    }
+
+    /// Work off the turn ends.
+    pub fn work_step(&mut self, dice: &mut Dice, trace: &mut Trace) -> bool {
+        let busy: Vec<usize> = (0..self.cores.len()).filter(|at| !self.cores[*at].works.is_empty()).collect();
+        if busy.is_empty() {
+            return false;
+        }
+        let core = &mut self.cores[busy[dice.below(busy.len() as u64) as usize]];
+        let (token, run) = core.works.remove(dice.below(core.works.len() as u64) as usize);
+        let bytes = run();
+        trace.add_bytes(&bytes);
+        core.events.push_back(Event::Worked { token, result: Some(bytes) });
+        true
+    }
+
+    /// One connection moves: bytes to the node or to the client, or its end.
+    pub fn net_step(&mut self, dice: &mut Dice, trace: &mut Trace) -> bool {
+        let busy: Vec<ConnId> = self.links.iter().filter(|(_, link)| link.is_busy()).map(|(conn, _)| *conn).collect();
+        if busy.is_empty() {
+            return false;
+        }
+        let conn = busy[dice.below(busy.len() as u64) as usize];
+        let link = self.links.get_mut(&conn).expect("a busy link is there");
+        let core = &mut self.cores[link.core];
+        trace.add(5 << 32 | conn.0);
+        let readable = !link.paused && !link.to_server.is_empty();
+        if link.left || (link.closing && link.to_client.is_empty()) {
+            let link = self.links.remove(&conn).expect("it was just seen");
+            core.events.push_back(Event::Closed { conn });
+            core.events.extend(link.to_client.into_iter().map(|(token, _)| Event::Sent { conn, token }));
+            self.heard.push((conn, Heard::Closed));
+        } else if !link.to_client.is_empty() && (!readable || dice.chance(50)) {
+            let (token, parts) = link.to_client.pop_front().expect("it was just seen");
+            core.events.push_back(Event::Sent { conn, token });
+            self.heard.push((conn, Heard::Bytes(parts)));
+        } else if readable {
+            let mut bytes = link.to_server.pop_front().expect("it was just seen");
+            if bytes.len() > 1 && dice.chance(10) {
+                let rest = bytes.split_off(1 + dice.below(bytes.len() as u64 - 1) as usize);
+                link.to_server.push_front(rest);
+            }
+            core.events.push_back(Event::Received { conn, bytes });
+        }
+        true
+    }
+
+    /// A client connects, to the core that has the fewest.
+    pub fn connect(&mut self) -> ConnId {
+        let conn = ConnId(self.next_conn);
+        self.next_conn += 1;
+        let held = |at: usize| self.links.values().filter(|link| link.core == at).count();
+        let core = (0..self.cores.len()).min_by_key(|at| held(*at)).expect("a serving node has cores");
+        let peer = SocketAddr::from(([127, 0, 0, 1], 40_000));
+        self.cores[core].events.push_back(Event::Opened { conn, listener: ListenerId(0), peer });
+        self.links.insert(conn, Link { core, ..Link::default() });
+        conn
+    }
+}
+
+/// The operation with its file named apart from other cores' files.
+fn of_core(op: DiskOp, at: usize) -> DiskOp {
+    let name = |file: FileId| FileId { owner: file.owner | (at as u32) << CORE_SHIFT, ..file };
+    match op {
+        DiskOp::Open { file, path, mode } => DiskOp::Open { file: name(file), path, mode },
+        DiskOp::Close { file } => DiskOp::Close { file: name(file) },
+        DiskOp::Read { file, at, buf } => DiskOp::Read { file: name(file), at, buf },
+        DiskOp::Write { file, at, buf, durable } => DiskOp::Write { file: name(file), at, buf, durable },
+        DiskOp::Sync { file } => DiskOp::Sync { file: name(file) },
+        DiskOp::Allocate { file, from, len } => DiskOp::Allocate { file: name(file), from, len },
+        DiskOp::Prewrite { file, from, len } => DiskOp::Prewrite { file: name(file), from, len },
+        other => other,
+    }
+}
+
+fn note(op: &DiskOp, trace: &mut Trace) {
+    match op {
+        DiskOp::Write { file, at, buf, durable } => {
+            trace.add(6 << 32 | u64::from(file.owner) << 8 | u64::from(*durable));
+            trace.add(*at);
+            trace.add_bytes(buf);
+        }
+        DiskOp::Open { path, .. }
+        | DiskOp::Remove { path }
+        | DiskOp::RemoveTree { path }
+        | DiskOp::MakeDir { path }
+        | DiskOp::SyncDir { path } => {
+            trace.add(7 << 32);
+            trace.add_bytes(path.as_bytes());
+        }
+        _ => trace.add(8 << 32),
+    }
+}

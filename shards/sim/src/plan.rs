@@ -1,0 +1,138 @@
+//! What a seed means: how large the node is, who its clients are, how often it dies, and what else goes wrong.
+
+use heddle_fakedisk::Dice;
+
+use crate::record::Sizes;
+
+/// How a life of a node ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    /// The power fails: what nobody vouched for stays or goes, sector by sector.
+    Crash,
+    /// The power fails and nothing stays that was not vouched for.
+    HardCrash,
+    /// kill -9: all that completed stays.
+    Kill,
+    /// SIGTERM, and a crash if it does not end.
+    Stop,
+}
+
+/// What goes wrong in a life, beside its end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Trouble {
+    /// The disk is full for a while.
+    Full,
+    /// A few writes to one file fail.
+    WriteError,
+    /// A few reads of one file fail.
+    ReadError,
+    /// The node goes quiet and ends; then one byte of a journal file or a segment has rotted.
+    Rot,
+    /// The wall clock jumps ten days ahead (trap 40) or a day back.
+    ClockJump,
+}
+
+#[derive(Clone, Debug)]
+pub struct Life {
+    pub shards: u16,
+    /// Of each core. Bytes.
+    pub memory: usize,
+    /// After so many steps it ends.
+    pub steps: u64,
+    pub end: End,
+    pub trouble: Option<Trouble>,
+}
+
+/// How often each kind of thing happens next, relative to the others.
+#[derive(Clone, Copy, Debug)]
+pub struct Mood {
+    pub turn: u64,
+    pub disk: u64,
+    pub mail: u64,
+    pub net: u64,
+    pub work: u64,
+    pub client: u64,
+}
+
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub seed: u64,
+    /// Single-node groups only so far; the structure is for more.
+    pub nodes: usize,
+    pub journal_files: usize,
+    pub journal_file_bytes: u64,
+    pub sizes: Sizes,
+    pub records_a_batch: u64,
+    pub topics: usize,
+    pub partitions: i32,
+    pub producers: usize,
+    pub consumers: usize,
+    pub mood: Mood,
+    pub lives: Vec<Life>,
+}
+
+impl Plan {
+    pub fn of(seed: u64) -> Plan {
+        let mut dice = Dice::new(seed ^ 0x5eed_0f_1ead);
+        let dice = &mut dice;
+        let large = dice.chance(35);
+        let sizes = match (large, dice.below(3)) {
+            (true, 0) => Sizes { least: 9_000, spread: 0 },
+            (true, _) => Sizes { least: 2_000, spread: 12_000 },
+            (false, 0) => Sizes { least: 100, spread: 0 },
+            (false, _) => Sizes { least: 0, spread: 400 },
+        };
+        let mut mood = || 1 + dice.below(12);
+        let mood =
+            Mood { turn: 6 + mood(), disk: mood(), mail: mood(), net: 3 + mood(), work: mood(), client: 2 + mood() };
+        let count = 2 + dice.below(4);
+        let trouble = if dice.chance(60) { Some(roll_trouble(dice)) } else { None };
+        let troubled = dice.below(count);
+        let lives = (0..count).map(|life| roll_life(dice, trouble.filter(|_| life == troubled))).collect();
+        Plan {
+            seed,
+            nodes: 1,
+            journal_files: 2 + dice.below(4) as usize,
+            journal_file_bytes: [32_768, 65_536, 131_072, 262_144][dice.below(4) as usize],
+            sizes,
+            records_a_batch: 1 + dice.below(if large { 3 } else { 5 }),
+            topics: 1 + dice.below(3) as usize,
+            partitions: 1 + dice.below(3) as i32,
+            producers: 1 + dice.below(4) as usize,
+            consumers: 1 + dice.below(2) as usize,
+            mood,
+            lives,
+        }
+    }
+
+    pub fn has(&self, trouble: Trouble) -> bool {
+        self.lives.iter().any(|life| life.trouble == Some(trouble))
+    }
+}
+
+fn roll_trouble(dice: &mut Dice) -> Trouble {
+    match dice.below(9) {
+        0 | 1 => Trouble::Full,
+        2 | 3 => Trouble::WriteError,
+        4 => Trouble::ReadError,
+        5 | 6 => Trouble::Rot,
+        _ => Trouble::ClockJump,
+    }
+}
+
+fn roll_life(dice: &mut Dice, trouble: Option<Trouble>) -> Life {
+    // A short life ends during its recovery.
+    let steps = match dice.below(4) {
+        0 if trouble.is_none() => 5 + dice.below(120),
+        1 => 200 + dice.below(500),
+        _ => 600 + dice.below(1_200),
+    };
+    let end = match dice.below(8) {
+        0 | 1 => End::HardCrash,
+        2 => End::Kill,
+        3 => End::Stop,
+        _ => End::Crash,
+    };
+    let memory = [64 << 10, 256 << 10, 64 << 20][dice.below(3) as usize];
+    Life { shards: 1 + dice.below(4) as u16, memory, steps, end, trouble }
+}

@@ -1,0 +1,87 @@
+//! The records that clients write: each has a number, and its bytes follow from the number and the run's sizes, so any
+//! record that is read can be judged byte by byte.
+
+use bytes::Bytes;
+use heddle_model::{Codec, ProducerEpoch, ProducerId, Sequence};
+use heddle_records::{BatchBuilder, HEADER_BYTES};
+
+/// How long records are. Bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Sizes {
+    pub least: usize,
+    /// Added to `least`, different from record to record. 0: all records have one size, so that leftovers in a recycled
+    /// journal file look just like what is written over them (trap 27).
+    pub spread: usize,
+}
+
+impl Sizes {
+    pub fn value(self, number: u64) -> Vec<u8> {
+        let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+        let len = self.least + if self.spread == 0 { 0 } else { (mixed % self.spread as u64) as usize };
+        let mut value = Vec::with_capacity(len + 8);
+        value.extend_from_slice(&number.to_be_bytes());
+        let filler = mixed.to_be_bytes();
+        value.extend((0..len).map(|at| filler[at % 8] ^ (at / 8) as u8));
+        value
+    }
+
+    /// The number of a record with exactly the bytes that were written.
+    pub fn number_of(self, value: &[u8]) -> Option<u64> {
+        let number = u64::from_be_bytes(*value.first_chunk()?);
+        (self.value(number) == value).then_some(number)
+    }
+}
+
+/// Who writes: a producer id, its epoch, and the sequence of a batch.
+pub type Stamp = Option<(i64, i16, i32)>;
+
+pub fn batch(sizes: Sizes, numbers: &[u64], at_ms: i64, codec: Codec, stamp: Stamp) -> Bytes {
+    let mut batch = BatchBuilder::new(at_ms);
+    for number in numbers {
+        batch.push(at_ms, None, Some(&sizes.value(*number)), &[]);
+    }
+    if let Some((id, epoch, sequence)) = stamp {
+        batch.producer(ProducerId(id), ProducerEpoch(epoch), Sequence(sequence));
+    }
+    batch.codec(codec, 1).build()
+}
+
+/// A batch as a reader got it.
+#[derive(Clone, Debug)]
+pub struct ReadBatch {
+    pub base: i64,
+    pub next: i64,
+    pub epoch: i32,
+    /// Offset and number of each record.
+    pub records: Vec<(i64, u64)>,
+}
+
+/// Everything in a fetch's answer.
+///
+/// # Errors
+/// What is wrong with the bytes.
+pub fn read(sizes: Sizes, bytes: &Bytes) -> Result<Vec<ReadBatch>, String> {
+    let mut found = Vec::new();
+    for batch in heddle_records::batches(bytes) {
+        let (header, batch) = batch.map_err(|e| format!("not a batch: {e}"))?;
+        if !heddle_records::crc_is_right(batch) {
+            return Err(format!("the batch at {} has a wrong CRC", header.base_offset));
+        }
+        let batch = bytes.slice_ref(batch);
+        let payload = if header.attributes & 7 == 0 {
+            batch.slice(HEADER_BYTES..)
+        } else {
+            heddle_records::payload(&batch, 1 << 24).map_err(|e| format!("a batch does not unpack: {e:?}"))?
+        };
+        let mut records = Vec::new();
+        for record in heddle_records::records(&payload, header.count) {
+            let record = record.map_err(|e| format!("a record does not read: {e}"))?;
+            let offset = header.base_offset.0 + i64::from(record.offset_delta);
+            let number = record.value.and_then(|value| sizes.number_of(value));
+            records.push((offset, number.ok_or(format!("the record at {offset} is none that was written"))?));
+        }
+        let (base, next, epoch) = (header.base_offset.0, header.next_offset().0, header.leader_epoch.0);
+        found.push(ReadBatch { base, next, epoch, records });
+    }
+    Ok(found)
+}

@@ -1,0 +1,72 @@
+//! Seeds that must hold, and lies that must not.
+
+use crate::{Lie, Plan, run_twice, run_with};
+
+/// Seeds of an ordinary test run; `scripts/sim` runs many more.
+const SEEDS: u64 = 150;
+
+#[test]
+fn seeds_hold() {
+    let failures: Vec<String> = (0..SEEDS).filter_map(|seed| run_twice(seed).report()).collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn different_seeds_do_different_things() {
+    let of = |seed| run_with(Plan::of(seed), None, None, false).trace;
+    assert_ne!(of(1), of(2));
+}
+
+/// The checker finds the lie in one of these seeds, if it is the only one that is asked.
+fn trips(lie: Lie, checker: &str) {
+    let found = (0..120).find(|seed| {
+        let outcome = run_with(Plan::of(*seed), Some(lie), Some(checker), false);
+        outcome.found.is_some_and(|found| found.checker == checker)
+    });
+    assert!(found.is_some(), "{lie:?} does not trip {checker}");
+}
+
+macro_rules! planted {
+    ($($name:ident: $lie:ident trips $checker:literal;)*) => {
+        $(#[test]
+        fn $name() {
+            trips(Lie::$lie, $checker);
+        })*
+
+        #[test]
+        fn every_checker_and_every_lie_is_planted() {
+            let checkers = [$($checker),*];
+            let lies = [$(Lie::$lie),*];
+            for checker in crate::CHECKERS {
+                assert!(checkers.contains(checker), "{checker} was never seen failing");
+            }
+            for lie in Lie::ALL {
+                assert!(lies.contains(lie), "{lie:?} trips nobody");
+            }
+        }
+    };
+}
+
+planted! {
+    early_durable_loses_acknowledged: EarlyDurable trips "acknowledged-present";
+    early_durable_is_seen_and_gone: EarlyDurable trips "durable-before-seen";
+    not_flushed_loses_acknowledged: NotFlushed trips "acknowledged-present";
+    rolled_back_watermark: RolledBack trips "watermark-forward";
+    rolled_back_topics: RolledBack trips "topics-kept";
+    rolled_back_groups: RolledBack trips "group-offsets-forward";
+    rolled_back_reads: RolledBack trips "reads-stable";
+    rolled_back_positions: RolledBack trips "positions-stay-valid";
+    answered_twice: AnsweredTwice trips "answered-once";
+    answer_lost: AnswerLost trips "answered-once";
+    answers_swapped: AnswersSwapped trips "answered-once";
+    batch_missing: BatchMissing trips "dense";
+    retry_unmarked: RetryUnmarked trips "none-twice";
+    retry_unmarked_order: RetryUnmarked trips "producer-order";
+    low_watermark: LowWatermark trips "watermark-forward";
+    files_removed: FilesRemoved trips "files-kept";
+    bytes_changed: BytesChanged trips "acknowledged-present";
+    bytes_changed_reads: BytesChanged trips "reads-stable";
+    mail_lost: MailLost trips "no-stall";
+    epoch_reused: EpochReused trips "one-life-per-epoch";
+    start_moved: StartMoved trips "log-start-as-asked";
+}
