@@ -2,7 +2,7 @@
 
     member.py CLIENT ADDRESS GROUP TOPIC [INSTANCE_ID]
 
-CLIENT is one of classic, cooperative, kip848 (all confluent-kafka), kafka-python, kafka-python-cooperative, aiokafka.
+CLIENT is one of classic, cooperative, kip848 (all confluent-kafka), kafka-python, aiokafka.
 Each line of standard output is JSON: the assignment after a change ({"assigned": [0, 1]}), what a change took away
 ({"revoked": [1]}), records before their offsets are committed ({"got": [[partition, offset, value], ...]}), or an error
 that the client reported ({"error": text}). SIGTERM closes the consumer as an application does.
@@ -78,18 +78,14 @@ def confluent(kind, address, group, topic, instance, ending):
     consumer.close()
 
 
-def kafka_python(kind, address, group, topic, instance, ending):
+def kafka_python(address, group, topic, instance, ending):
     from kafka import ConsumerRebalanceListener, KafkaConsumer
-    from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
-    from kafka.coordinator.assignors.range import RangePartitionAssignor
     from kafka.errors import KafkaError
 
-    cooperative = kind == "kafka-python-cooperative"
     consumer = KafkaConsumer(
         bootstrap_servers=address, group_id=group, group_instance_id=instance, auto_offset_reset="earliest",
         enable_auto_commit=False, fetch_max_wait_ms=50, session_timeout_ms=SESSION_MS,
         heartbeat_interval_ms=HEARTBEAT_MS, metadata_max_age_ms=500, reconnect_backoff_max_ms=200,
-        partition_assignment_strategy=[CooperativeStickyAssignor if cooperative else RangePartitionAssignor],
     )
 
     class Listener(ConsumerRebalanceListener):
@@ -152,8 +148,8 @@ def main():
     ending = Ending()
     if kind == "aiokafka":
         asyncio.run(aio(address, group, topic, instance, ending))
-    elif kind.startswith("kafka-python"):
-        kafka_python(kind, address, group, topic, instance, ending)
+    elif kind == "kafka-python":
+        kafka_python(address, group, topic, instance, ending)
     else:
         confluent(kind, address, group, topic, instance, ending)
 
