@@ -100,7 +100,8 @@ def kafka_python(address, group, topic, instance, ending):
     consumer.subscribe([topic], listener=Listener())
     while not ending.now:
         try:
-            batches = consumer.poll(timeout_ms=100, max_records=200)
+            # This client forgets an assignment that arrives after its poll timed out.
+            batches = consumer.poll(timeout_ms=3000, max_records=200)
             messages = [m for batch in batches.values() for m in batch]
             if messages:
                 say(got=[[m.partition, m.offset, m.value.decode()] for m in messages])

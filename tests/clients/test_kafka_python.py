@@ -50,7 +50,7 @@ def read(client, count, seconds=20):
     deadline = time.monotonic() + seconds
     while len(messages) < count:
         assert time.monotonic() < deadline, f"{len(messages)} of {count} records after {seconds} s"
-        for batch in client.poll(timeout_ms=100, max_records=count - len(messages)).values():
+        for batch in client.poll(timeout_ms=3000, max_records=count - len(messages)).values():
             messages += batch
     return messages
 
