@@ -39,6 +39,10 @@ pub enum Output {
     Found { id: u64, result: Result<Found, ReadFault> },
     /// Settling failed; everything stays in the tail. The next `settle` tries again.
     Trouble(Fault),
+    /// A round of compaction ended.
+    Compacted,
+    /// A round of compaction ended early, in words for the operator. It may be asked for again.
+    CompactionFailed(String),
     /// The directory is gone.
     Removed,
 }

@@ -31,6 +31,13 @@ pub(crate) enum Op {
     Remove,
     RemoveTree,
     SyncReplicas,
+    /// Compaction's, one at a time.
+    CompactOpen(FileKey),
+    CompactRead,
+    CompactWrite,
+    CompactSync,
+    CompactNames,
+    CompactSeal,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -180,11 +187,11 @@ impl Disk {
         }
     }
 
-    /// Close what was not used since the last call, except files of `spare`.
-    pub(crate) fn close_idle(&mut self, spare: Option<SegmentKey>, out: &mut Vec<Effect>) {
+    /// Close what was not used since the last call, except files that `spares` names.
+    pub(crate) fn close_idle(&mut self, spares: impl Fn(SegmentKey) -> bool, out: &mut Vec<Effect>) {
         let mut idle = Vec::new();
         for (key, handle) in &mut self.files {
-            let quiet = handle.uses == 0 && handle.state == State::Open && spare != Some(key.segment);
+            let quiet = handle.uses == 0 && handle.state == State::Open && !spares(key.segment);
             if quiet && !handle.touched {
                 idle.push((*key, handle.file));
             }

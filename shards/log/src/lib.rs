@@ -19,7 +19,7 @@
 //! |---:|------:|-------|
 //! |  0 | 4 | magic `HSID` |
 //! |  4 | 2 | format version, 1 |
-//! |  6 | 2 | flags: 1 = the file's first record, 2 = holds a snapshot |
+//! |  6 | 2 | flags: 1 = the file's first record, 2 = holds a snapshot, 4 = a seal |
 //! |  8 | 8 | replica number |
 //! | 16 | 4 | store |
 //! | 20 | 4 | generation of the segment |
@@ -35,11 +35,19 @@
 //! | 72 | 4 | CRC32C of what follows the header |
 //! | 76 | 4 | CRC32C of the 76 bytes before |
 //! | 80 | 48 each | spans: base offset 8, next offset 8, position 8, bytes without filling 4, CRC32C with filling 4, largest timestamp 8, term of the first batch 4, zero 4 |
-//! |    | 56 each | sealed segments: base 8, next 8, segment bytes 8, side bytes 8, largest timestamp 8, time of the last write 8, generation 4, zero 4 |
+//! |    | 56 each | sealed segments: base 8, next 8, segment bytes 8, side bytes 8, largest timestamp 8, time of the last write 8, generation 4, compacted at 4 (seconds since 1970, 0 = not) |
 //! |    |   | snapshot, then changes |
 //!
 //! The first record of each segment lists every older segment of the log, so one side file is all that loading reads,
 //! and so the successor seals its predecessor: nothing needs to be written to a file that failed.
+//!
+//! # Compaction
+//!
+//! `compact.rs` writes neighbouring closed segments anew, under the first one's base and a generation above all of
+//! theirs. Its side file is one record, the seal: the spans, and one entry of the second kind for the segment itself.
+//! It is written last, durably; from then on the files it covers do not count. Lists of older segments may name what
+//! was replaced since, so loading looks into side files that no list names: of each range the highest sealed
+//! generation counts, and everything else is removed.
 //!
 //! # Settling, and where it departs from the first sketch
 //!
@@ -55,8 +63,13 @@
 mod age;
 mod ask;
 mod cache;
+mod clean;
+mod compact;
+mod debt;
 mod disk;
 mod ends;
+mod group;
+mod keymap;
 mod load;
 mod log;
 mod lookup;
@@ -75,4 +88,6 @@ mod tests;
 mod write;
 
 pub use ask::{Companion, Found, Identity, LoadFault, Output, ReadFault};
+pub use compact::COMPACTION_WORK;
+pub use debt::Debt;
 pub use log::Log;

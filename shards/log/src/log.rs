@@ -8,6 +8,7 @@ use heddle_model::{Mark, Now, Offset, TailBatch};
 use crate::age::TrustedClock;
 use crate::ask::{Identity, Output, ReadFault};
 use crate::cache::Cache;
+use crate::compact::Compaction;
 use crate::disk::{Disk, Op};
 use crate::load::{Loading, SideRead};
 use crate::query::Query;
@@ -38,6 +39,7 @@ pub struct Log {
     pub(crate) fetching: BTreeSet<SpanKey>,
     pub(crate) side_reads: BTreeMap<SegmentKey, Box<SideRead>>,
     pub(crate) removal: Removal,
+    pub(crate) compaction: Compaction,
     /// The segment that the last durable mark names; it and later ones are needed to load.
     pub(crate) marked: Option<SegmentKey>,
     pub(crate) clock: TrustedClock,
@@ -62,6 +64,7 @@ impl Log {
             fetching: BTreeSet::new(),
             side_reads: BTreeMap::new(),
             removal: Removal::default(),
+            compaction: Compaction::default(),
             marked: None,
             clock: TrustedClock::default(),
         }
@@ -183,9 +186,14 @@ impl Log {
             Op::Remove => self.on_removed(result),
             Op::RemoveTree => self.on_tree_removed(result, out, events),
             Op::SyncReplicas => self.on_replicas_synced(events),
+            Op::CompactOpen(file) => self.on_compact_opened(file, result, out),
+            Op::CompactRead | Op::CompactWrite | Op::CompactSync | Op::CompactNames | Op::CompactSeal => {
+                self.on_compact_done(op, result)
+            }
             // A close that fails loses nothing: every write was durable by itself, and the handle is gone.
             Op::Close => {}
         }
+        self.advance_compaction(out, events);
         self.continue_removing(out, events);
     }
 
@@ -205,8 +213,8 @@ impl Log {
 
     /// Close files that were not used since the last call.
     pub fn close_idle(&mut self, out: &mut Vec<Effect>) {
-        let spare = self.active.as_ref().map(|active| active.key).filter(|_| self.settling.is_writing());
-        self.disk.close_idle(spare, out);
+        let settling = self.active.as_ref().map(|active| active.key).filter(|_| self.settling.is_writing());
+        self.disk.close_idle(|key| settling == Some(key) || self.compaction.writes(key), out);
     }
 
     /// The closed segments and the one being written, oldest first.

@@ -151,7 +151,7 @@ impl Log {
                 let bytes = self.bytes_of(query, key, &span)?;
                 for batch in visible(&bytes, &span, range) {
                     let (header, batch) = batch.map_err(Stop::Fault)?;
-                    if header.max_timestamp > largest {
+                    if header.count > 0 && header.max_timestamp > largest {
                         (largest, best) = (header.max_timestamp, Best::Batch(bytes.slice_ref(batch)));
                     }
                 }
@@ -180,7 +180,7 @@ impl Log {
         let bytes = self.bytes_of(query, key, span)?;
         for batch in visible(&bytes, span, range) {
             let (header, batch) = batch.map_err(Stop::Fault)?;
-            if header.max_timestamp == largest {
+            if header.count > 0 && header.max_timestamp == largest {
                 return Ok(bytes.slice_ref(batch));
             }
         }

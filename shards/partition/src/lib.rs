@@ -7,6 +7,7 @@
 //! Read first: `ask.rs`, then `write.rs`.
 
 mod ask;
+mod compaction;
 mod companion;
 mod follow;
 mod identity;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use heddle_border::{Effect, Token};
-use heddle_log::{Found, ReadFault};
+use heddle_log::{COMPACTION_WORK, Found, ReadFault};
 use heddle_model::limits::BATCH_BYTES_MAX;
 use heddle_model::{Offset, Term, Ticket};
 
@@ -26,8 +26,9 @@ enum Waiting {
     Offset { ticket: Ticket, query: OffsetQuery },
 }
 
-/// Work numbers of searches start here, those of `Line` below.
-pub(crate) const SEARCH_WORK: u32 = 1 << 31;
+/// Work numbers of searches start here, those of `Line` below the log's own.
+const SEARCH_WORK: u32 = 1 << 31;
+const _: () = assert!(COMPACTION_WORK < SEARCH_WORK);
 
 impl Reads {
     fn number(&mut self) -> u64 {
@@ -187,6 +188,9 @@ impl Replica {
 
     /// Work off the turn ended: a search here, or a batch of the write path.
     pub fn on_worked(&mut self, work: u32, result: Option<Bytes>, world: &mut World<'_>) {
+        if work == COMPACTION_WORK {
+            return self.on_compaction_worked(result, world);
+        }
         if work & SEARCH_WORK == 0 {
             return self.on_prepared(work, result, world);
         }

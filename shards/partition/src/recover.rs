@@ -206,6 +206,10 @@ impl Replica {
     pub fn on_disk(&mut self, seq: u32, result: Result<Done, Failed>, world: &mut World<'_>) {
         let mut outputs = Vec::new();
         self.log.on_disk(world.now, seq, result, world.effects, &mut outputs);
+        self.take_outputs(outputs, world);
+    }
+
+    pub(crate) fn take_outputs(&mut self, outputs: Vec<Output>, world: &mut World<'_>) {
         for output in outputs {
             match output {
                 Output::Loaded { companion } => self.on_loaded(&companion, world),
@@ -214,6 +218,8 @@ impl Replica {
                 Output::Read { id, result } => self.on_read(id, result, world),
                 Output::Found { id, result } => self.on_found(id, result, world),
                 Output::Trouble(fault) => self.report(format!("settling failed: {fault:?}"), world),
+                Output::Compacted => {}
+                Output::CompactionFailed(why) => self.report(format!("compaction failed: {why}"), world),
                 Output::Removed => world.news.push(News::Removed { replica: self.number }),
             }
         }
@@ -232,8 +238,8 @@ impl Replica {
         if self.damaged {
             return;
         }
-        if self.stage == Stage::Unloaded && self.settings.cleanup_delete {
-            // Retention also holds for partitions that nobody asks for.
+        if self.stage == Stage::Unloaded && (self.settings.cleanup_delete || self.settings.cleanup_compact) {
+            // Retention and compaction also hold for partitions that nobody asks for.
             self.load(world);
         }
         if self.stage != Stage::Ready {

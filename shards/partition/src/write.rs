@@ -6,12 +6,12 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use heddle_border::{Effect, Token};
 use heddle_journal::{Ordinal, Pressure, Record, ReplicaState};
+use heddle_log::COMPACTION_WORK;
 use heddle_model::{Mark, NodeId, Offset, Point, TailBatch, Term, Ticket, TimestampType};
 use heddle_raft::Durable;
 use heddle_records::Header;
 
 use crate::producers::Check;
-use crate::read::SEARCH_WORK;
 use crate::replica::{Promise, Replica, Stage, World};
 use crate::validate::{self, Prepared, Verdict};
 use crate::{Answer, Append, Appended, Origin, Refusal};
@@ -62,7 +62,7 @@ impl Replica {
             Ok(Verdict::AsIs(_)) => self.line.queue.push_back(Queued { ticket, append, stage: QueuedStage::Ready }),
             Ok(Verdict::Work(run)) => {
                 let work = self.line.next_work;
-                self.line.next_work = (work + 1) % SEARCH_WORK;
+                self.line.next_work = (work + 1) % COMPACTION_WORK;
                 world.effects.push(Effect::Work { token: Token { owner: self.owner, seq: work }, run });
                 self.line.queue.push_back(Queued { ticket, append, stage: QueuedStage::Working(work) });
             }

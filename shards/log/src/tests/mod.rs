@@ -1,5 +1,6 @@
 //! A log on a virtual disk, with a journal that is a list of marks.
 
+mod compact;
 mod crash;
 mod ends;
 mod faults;
@@ -94,6 +95,8 @@ pub struct World {
     /// Marks become durable as soon as they are given.
     pub auto_mark: bool,
     pub outputs: Vec<Output>,
+    /// Work off the turn that was not done yet.
+    pub works: Vec<Box<dyn FnOnce() -> Bytes + Send>>,
 }
 
 impl World {
@@ -109,6 +112,7 @@ impl World {
             durable: 0,
             auto_mark: true,
             outputs: Vec::new(),
+            works: Vec::new(),
         }
     }
 
@@ -131,17 +135,29 @@ impl World {
 
     pub fn submit(&mut self, effects: Vec<Effect>) {
         for effect in effects {
-            let Effect::Disk { token, op } = effect else { panic!("a log has disk effects only") };
-            assert_eq!(token.owner, ID.owner);
-            self.disk.submit(token, op);
+            match effect {
+                Effect::Disk { token, op } => {
+                    assert_eq!(token.owner, ID.owner);
+                    self.disk.submit(token, op);
+                }
+                Effect::Work { token, run } => {
+                    assert_eq!((token.owner, token.seq), (ID.owner, crate::COMPACTION_WORK));
+                    self.works.push(run);
+                }
+                _ => panic!("a log has effects on the disk, and work, only"),
+            }
         }
     }
 
     /// One completion. False: nothing is under way.
     pub fn step(&mut self) -> bool {
-        let Some(Event::Disk { token, result }) = self.disk.step() else { return false };
         let (mut effects, mut events) = (Vec::new(), Vec::new());
-        self.log.on_disk(self.now, token.seq, result, &mut effects, &mut events);
+        if let Some(run) = self.works.pop() {
+            self.log.on_worked(Some(run()), &mut effects, &mut events);
+        } else {
+            let Some(Event::Disk { token, result }) = self.disk.step() else { return false };
+            self.log.on_disk(self.now, token.seq, result, &mut effects, &mut events);
+        }
         self.submit(effects);
         for event in events {
             if let Output::Settled(mark) = &event {
@@ -195,6 +211,7 @@ impl World {
     /// The process begins anew with this mark; the journal still has every batch beyond it.
     pub fn restart(&mut self, mark: Option<Mark>) {
         self.disk.kill();
+        self.works.clear();
         let begin = mark.as_ref().map_or(Offset(0), |mark| mark.offset);
         let tail = self.batches.values().filter(|batch| batch.next > begin).cloned().collect();
         self.log = Log::recover(ID, self.log.start(), mark.clone(), tail);

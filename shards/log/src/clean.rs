@@ -1,0 +1,120 @@
+//! What compaction does to the batches of one span. Runs off the turn, as packed batches may cost any time to unpack.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use heddle_model::limits::BATCH_BYTES_MAX;
+use heddle_model::{Codec, Offset, Term};
+use heddle_records::{Header, batches, payload, records, retain};
+
+use crate::keymap::{Hashed, KeyMap};
+use crate::segment::{NO_TIMESTAMP, Span};
+
+/// What holds for a whole round.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    /// What ends at or below it does not exist any more.
+    pub(crate) start: Offset,
+    /// Bases of the last batches of live producers, which stay, emptied.
+    pub(crate) live: Arc<BTreeSet<Offset>>,
+}
+
+/// A batch that stays, as it stays.
+#[derive(Clone, Debug)]
+pub(crate) struct Kept {
+    pub(crate) bytes: Bytes,
+    pub(crate) base: Offset,
+    pub(crate) next: Offset,
+    pub(crate) term: Term,
+    /// `NO_TIMESTAMP` if no record is left.
+    pub(crate) max_timestamp: i64,
+}
+
+/// A span is not what it must be, though its checksum agrees.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Unreadable;
+
+/// How much of a span the map took.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Mapped {
+    All,
+    /// The map is full: nothing from this offset on is in it.
+    Upto(Offset),
+}
+
+/// Transactions may have been aborted, so their records neither replace others nor are replaced: they stay as they are.
+fn is_opaque(header: &Header) -> bool {
+    header.is_control() || header.is_transactional()
+}
+
+/// Note the keys of a span's records from `from` on.
+pub(crate) fn map_span(map: &mut KeyMap, bytes: &Bytes, span: &Span, from: Offset) -> Result<Mapped, Unreadable> {
+    for batch in batches(&bytes[..span.len as usize]) {
+        let (header, batch) = batch.map_err(|_| Unreadable)?;
+        if header.next_offset() <= from || is_opaque(&header) {
+            continue;
+        }
+        let Ok(unpacked) = payload(&bytes.slice_ref(batch), BATCH_BYTES_MAX) else { continue };
+        for record in records(&unpacked, header.count) {
+            let Ok(record) = record else { break };
+            let offset = header.base_offset.plus(i64::from(record.offset_delta));
+            if let Some(key) = record.key
+                && offset >= from
+                && !map.note(Hashed::of(key), offset)
+            {
+                return Ok(Mapped::Upto(offset));
+            }
+        }
+    }
+    Ok(Mapped::All)
+}
+
+/// What stays of a span. `drop_tombstones`: everything that they deleted went long ago. `opaque` is set once a batch was
+/// met that may hold older records of any key: tombstones behind it stay.
+pub(crate) fn retain_span(
+    map: &KeyMap,
+    bytes: &Bytes,
+    span: &Span,
+    rules: &Rules,
+    drop_tombstones: bool,
+    opaque: &mut bool,
+) -> Result<Vec<Kept>, Unreadable> {
+    let mut kept = Vec::new();
+    for batch in batches(&bytes[..span.len as usize]) {
+        let (header, batch) = batch.map_err(|_| Unreadable)?;
+        if header.next_offset() <= rules.start {
+            continue;
+        }
+        let batch = bytes.slice_ref(batch);
+        let left = if is_opaque(&header) {
+            None
+        } else {
+            retain(&batch, level_of(&header), BATCH_BYTES_MAX, |record| {
+                let offset = header.base_offset.plus(i64::from(record.offset_delta));
+                let Some(key) = record.key else { return false };
+                let is_spent = record.value.is_none() && drop_tombstones && !*opaque;
+                !is_spent && !map.replaces(Hashed::of(key), offset)
+            })
+            .ok()
+        };
+        *opaque |= left.is_none();
+        let bytes = left.unwrap_or(batch);
+        let left = Header::read(&bytes).map_err(|_| Unreadable)?;
+        if left.count > 0 || is_opaque(&header) || rules.live.contains(&header.base_offset) {
+            kept.push(Kept {
+                bytes,
+                base: header.base_offset,
+                next: header.next_offset(),
+                term: header.leader_epoch,
+                max_timestamp: if left.count > 0 { left.max_timestamp } else { NO_TIMESTAMP },
+            });
+        }
+    }
+    Ok(kept)
+}
+
+/// Each codec's own default.
+fn level_of(header: &Header) -> i32 {
+    if header.codec() == Some(Codec::Gzip) { -1 } else { 0 }
+}

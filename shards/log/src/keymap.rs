@@ -1,0 +1,109 @@
+//! The newest offset of each key, in memory that was handed in: a table of fixed size that may become full.
+
+use std::hash::{DefaultHasher, Hasher};
+
+use heddle_model::Offset;
+
+/// Two hashes of the key, then the offset plus one; all zero is an empty slot.
+type Slot = [u64; 3];
+
+const SLOT_BYTES: usize = size_of::<Slot>();
+/// Even the smallest table makes progress.
+const SLOTS_MIN: usize = 16;
+
+/// Keys stand in it by 128 bits of hash: two keys that share them all would count as one, as in Kafka.
+pub(crate) struct KeyMap {
+    slots: Vec<Slot>,
+    len: usize,
+}
+
+/// A key as the table knows it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Hashed([u64; 2]);
+
+impl Hashed {
+    pub(crate) fn of(key: &[u8]) -> Hashed {
+        let hash = |salt: u8| {
+            let mut hasher = DefaultHasher::new();
+            hasher.write_u8(salt);
+            hasher.write(key);
+            hasher.finish()
+        };
+        Hashed([hash(1), hash(2)])
+    }
+}
+
+impl KeyMap {
+    /// A table of at most `budget` bytes.
+    pub(crate) fn within(budget: usize) -> KeyMap {
+        KeyMap { slots: vec![[0; 3]; (budget / SLOT_BYTES).max(SLOTS_MIN)], len: 0 }
+    }
+
+    /// Where the key stands, or the empty slot where it would.
+    fn slot(&self, key: Hashed) -> usize {
+        let slots = self.slots.len() as u64;
+        let mut at = (key.0[0] % slots) as usize;
+        while self.slots[at][2] != 0 && self.slots[at][..2] != key.0 {
+            at = (at + 1) % self.slots.len();
+        }
+        at
+    }
+
+    /// A record of the key stands at `offset`. False: there is no room for another key.
+    pub(crate) fn note(&mut self, key: Hashed, offset: Offset) -> bool {
+        let at = self.slot(key);
+        let newest = offset.0.max(0) as u64 + 1;
+        if self.slots[at][2] == 0 {
+            if self.len >= self.slots.len() / 8 * 7 {
+                return false;
+            }
+            self.len += 1;
+        }
+        self.slots[at] = [key.0[0], key.0[1], self.slots[at][2].max(newest)];
+        true
+    }
+
+    /// Whether a newer record of the key than the one at `offset` is known.
+    pub(crate) fn replaces(&self, key: Hashed, offset: Offset) -> bool {
+        self.slots[self.slot(key)][2] > offset.0.max(0) as u64 + 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn it_knows_the_newest_of_each_key(notes in proptest::collection::vec((0u8..60, 0i64..1000), 0..200)) {
+            let mut map = KeyMap::within(100 * SLOT_BYTES);
+            let mut model: BTreeMap<u8, i64> = BTreeMap::new();
+            for (key, offset) in notes {
+                prop_assert!(map.note(Hashed::of(&[key]), Offset(offset)));
+                let newest = model.entry(key).or_insert(offset);
+                *newest = (*newest).max(offset);
+            }
+            for key in 0u8..=70 {
+                for offset in [0, 1, 500, 999] {
+                    let newer = model.get(&key).is_some_and(|newest| *newest > offset);
+                    prop_assert_eq!(map.replaces(Hashed::of(&[key]), Offset(offset)), newer);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_full_table_takes_known_keys_only() {
+        let mut map = KeyMap::within(0);
+        let taken = (0..100u8).take_while(|key| map.note(Hashed::of(&[*key]), Offset(5))).count();
+        assert_eq!(taken, SLOTS_MIN / 8 * 7);
+        assert!(map.note(Hashed::of(&[0]), Offset(9)));
+        assert!(map.replaces(Hashed::of(&[0]), Offset(8)) && !map.replaces(Hashed::of(&[0]), Offset(9)));
+        assert!(!map.note(Hashed::of(&[200]), Offset(9)));
+        assert!(!map.replaces(Hashed::of(&[200]), Offset(0)));
+    }
+}
