@@ -48,7 +48,10 @@ pub fn start(options: Options) -> Result<(), String> {
 
 /// Recover a stopped broker's journals, say what is damaged, and end.
 pub fn repair(flags: &RepairFlags) -> Result<(), String> {
-    let start = StartFlags { data_dir: flags.data_dir.clone(), ..StartFlags::default() };
+    let data_dir = flags.data_dir.clone().unwrap_or_else(|| "heddle-data".into());
+    // As many cores as there are journals: a repair moves nothing from one to another.
+    let shards = Some(directory::journals(&data_dir).max(1));
+    let start = StartFlags { data_dir: Some(data_dir), shards, ..StartFlags::default() };
     let options = Options::read(&start)?;
     if !options.data_dir.is_dir() {
         return Err(format!("data directory {}: there is none", options.data_dir.display()));

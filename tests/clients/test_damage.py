@@ -19,17 +19,22 @@ def value(topic, number):
     return f"{topic}/value-{number}/{'x' * 200}"
 
 
-def produce(broker, topic, values):
+def produce(broker, topic, values, patience_ms=20_000):
     """The errors of these records, each sent alone."""
     errors = []
     producer = Producer({
-        "bootstrap.servers": broker.address, "linger.ms": 0, "message.timeout.ms": 1500, "log_level": 0,
+        "bootstrap.servers": broker.address, "linger.ms": 0, "message.timeout.ms": patience_ms, "log_level": 0,
         "retry.backoff.ms": 50,
     })
     for each in values:
         producer.produce(topic, partition=0, value=each, on_delivery=lambda error, _: error and errors.append(error))
         assert producer.flush(20) == 0
     return errors
+
+
+def refused(broker, topic):
+    """The error of one record that is retried for a while."""
+    return produce(broker, topic, ["refused"], 1500)
 
 
 def stored(broker, topic):
@@ -85,7 +90,7 @@ def check_damaged(broker, hit, left):
     """`hit` can be read up to the damage and takes no records; the other topics know of nothing."""
     assert f"{hit}-0: its journal is damaged" in broker.log()
     assert stored(broker, hit) == [value(hit, n) for n in range(left)]
-    errors = produce(broker, hit, ["refused"])
+    errors = refused(broker, hit)
     assert [error.code() for error in errors] in ([KafkaError._MSG_TIMED_OUT], [KafkaError.KAFKA_STORAGE_ERROR])
     for topic in TOPICS:
         if topic != hit:
@@ -118,6 +123,7 @@ def test_a_damaged_frame_quarantines_its_partition_until_the_loss_is_accepted(st
         assert "heddle repair --accept-loss" in done.stderr
     done = repair(broker, "--accept-loss")
     assert done.returncode == 0, done.stderr
+    assert "no partition is damaged" in done.stdout
     assert f"goes on from offset {lost}" in done.stderr
     assert repair(broker).returncode == 0, "nothing is left to repair"
 
@@ -152,11 +158,17 @@ def test_a_journal_that_is_gone_leaves_no_partition_looking_empty(stopped):
     for topic in TOPICS:
         if topic in lost:
             assert stored(broker, topic) == []
-            assert produce(broker, topic, ["refused"]) != []
+            assert refused(broker, topic) != []
         else:
             assert stored(broker, topic) == [value(topic, n) for n in range(EACH)]
             assert produce(broker, topic, ["more"]) == []
     broker.kill()
+    # It is not forgotten, and later topics are none of it.
+    broker.start()
+    assert all(refused(broker, topic) != [] for topic in lost)
+    for partition in range(4):
+        assert produce(broker, f"later-{partition}", ["new"]) == []
+    assert broker.stop() == 0
     assert repair(broker).returncode == 1
     assert repair(broker, "--accept-loss").returncode == 0
     broker.start()
@@ -174,7 +186,7 @@ def test_a_journal_of_garbage_leaves_no_partition_looking_empty(stopped):
     lost = [topic for topic in TOPICS if f"{topic}-0: its journal is damaged" in broker.log()]
     assert lost and len(lost) < len(TOPICS)
     for topic in lost:
-        assert produce(broker, topic, ["refused"]) != []
+        assert refused(broker, topic) != []
     assert broker.stop() == 0
     assert repair(broker).returncode == 1
     assert repair(broker, "--accept-loss").returncode == 0

@@ -79,11 +79,11 @@ class Client:
 
     def create(self, topic, **config):
         for future in self.admin.create_topics([NewTopic(topic, 1, config=config)]).values():
-            future.result(10)
+            future.result(30)
 
     def delete(self, topic):
-        for future in self.admin.delete_topics([topic], request_timeout=10).values():
-            future.result(10)
+        for future in self.admin.delete_topics([topic], request_timeout=30).values():
+            future.result(30)
 
     def check(self, topics):
         """What was acknowledged is read where it was said to be."""

@@ -151,6 +151,12 @@ impl Journal {
         self.writer.misses = false;
     }
 
+    /// This journal may have lost replicas, though nothing in it says so: it is new where others of its data directory are
+    /// not. Reported by each recovery until `accept_losses`.
+    pub fn suspect_losses(&mut self) {
+        self.writer.misses = true;
+    }
+
     /// Replace all that is known of a replica by `state` and `tail`: valid when all of it is durable, which is at the
     /// ordinal returned. A replica this journal does not know begins here.
     pub fn restate(&mut self, replica: ReplicaNumber, state: ReplicaState, tail: Vec<TailBatch>) -> Ordinal {

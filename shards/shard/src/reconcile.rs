@@ -43,7 +43,7 @@ impl Shard {
         }
         self.remove_dormant();
         if before.version == 0 {
-            self.remove_litter();
+            self.settle_losses();
         }
         self.coordinators_on_image(&removed);
         self.with_api(|api, view, wish| api.on_image(view, wish));

@@ -56,7 +56,7 @@ pub struct Start {
     directories: BTreeMap<ReplicaNumber, Vec<String>>,
     /// Some journal of this node may have lost replicas altogether.
     misses: bool,
-    /// This core had no journal, though others had.
+    /// This core's journal holds nothing, not even an opening: it was not there, or is all garbage.
     own_is_new: bool,
 }
 
@@ -140,7 +140,6 @@ impl Shard {
     fn open_journals(&mut self, found: &[u32]) {
         let shards = u32::from(self.config.shards);
         let me = u32::from(self.me.0);
-        self.start.own_is_new = !found.is_empty() && !found.contains(&me);
         let orphans = found.iter().copied().filter(|dir| *dir >= shards && *dir % shards == me);
         for dir in std::iter::once(me).chain(orphans) {
             let at = self.journals.len();
@@ -175,6 +174,7 @@ impl Shard {
         }
         let holder = Holder { core: self.me, journal: self.start.dirs[at] };
         self.start.found += recovered.replicas.len();
+        self.start.own_is_new |= at == 0 && recovered.report.frames == 0;
         if self.config.accept_loss {
             recovered.report.unknown.iter().for_each(|number| {
                 self.journals[at].gone(*number);
@@ -220,6 +220,10 @@ impl Shard {
     fn choose(&mut self) {
         if self.start.offered_by.len() < usize::from(self.config.shards) {
             return;
+        }
+        self.start.own_is_new &= self.start.found > 0;
+        if self.start.own_is_new && !self.config.accept_loss {
+            self.journals[0].suspect_losses();
         }
         let own = Holder { core: self.me, journal: u32::from(self.me.0) };
         for (number, mut copies) in std::mem::take(&mut self.start.candidates) {
@@ -354,7 +358,7 @@ impl Shard {
         for line in damaged {
             self.log(line);
         }
-        if count > 0 || self.start.misses {
+        if count > 0 || self.start.misses || (self.start.own_is_new && !self.config.accept_loss) {
             let text = "damage was found (see above): damaged partitions take no writes, and are read up to the damage. \
                         `heddle repair --accept-loss` lets them go on without what is lost";
             self.notice(Notice::Failed(text.into()));
@@ -362,8 +366,16 @@ impl Shard {
         self.on_stop();
     }
 
+    /// The first image was carried out: replicas that should be here and are not were set apart, each as damaged.
+    pub(crate) fn settle_losses(&mut self) {
+        if self.start.misses || self.start.own_is_new {
+            self.journals[0].accept_losses();
+        }
+        self.remove_litter();
+    }
+
     /// Directories of replicas that were removed, left behind by a process that ended before it had removed them.
-    pub(crate) fn remove_litter(&mut self) {
+    fn remove_litter(&mut self) {
         for (number, names) in std::mem::take(&mut self.start.directories) {
             let known = self.by_number.contains_key(&number) || self.start.dormant.contains_key(&number);
             if self.core_of(number) == self.me && !known && self.image.is_removed(number) {
