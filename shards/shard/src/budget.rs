@@ -31,6 +31,7 @@ pub struct Budget {
     settling: usize,
     queue: VecDeque<(usize, bool)>,
     evict_next: usize,
+    settle_next: usize,
     wanted: Vec<ReplicaNumber>,
     /// Replicas whose restatement is on its way to the journal, until it is durable.
     restating: BTreeMap<ReplicaNumber, Ordinal>,
@@ -64,6 +65,7 @@ impl Budget {
             settling: 0,
             queue: VecDeque::new(),
             evict_next: 0,
+            settle_next: 0,
             wanted: Vec::new(),
             restating: BTreeMap::new(),
             retries: Retries::default(),
@@ -125,6 +127,7 @@ impl Shard {
         self.account();
         self.enqueue_wanted();
         self.enqueue_due();
+        self.enqueue_for_memory();
         self.settle();
         self.account();
         self.evict();
@@ -203,6 +206,28 @@ impl Shard {
         self.budget.due = due;
     }
 
+    /// Tails that fill the memory though none is a span long: many partitions with a little each. The journal may have
+    /// room for more, but sockets are shut by then, and only records that are read could make it ask.
+    fn enqueue_for_memory(&mut self) {
+        if self.budget.tail_bytes <= self.budget.memory / 2 {
+            return;
+        }
+        let seats = self.budget.seats.len();
+        let mut free = SETTLING_MAX.saturating_sub(self.budget.settling + self.budget.queue.len());
+        for _ in 0..seats {
+            if free == 0 {
+                return;
+            }
+            let slot = self.budget.settle_next % seats;
+            self.budget.settle_next = slot + 1;
+            let seat = self.budget.seats[slot];
+            if seat.tail > 0 && !seat.settling && !seat.queued && !self.budget.retries.holds(slot) {
+                self.budget.enqueue(slot, true);
+                free -= 1;
+            }
+        }
+    }
+
     /// Replicas that keep the journal's oldest file from being used again.
     fn enqueue_wanted(&mut self) {
         let mut wanted = std::mem::take(&mut self.budget.wanted);
@@ -218,8 +243,10 @@ impl Shard {
             };
             self.budget.touch(slot);
             let tail = self.replicas[slot].as_ref().map_or(0, |r| r.tail_bytes());
+            // A damaged replica never settles: whatever its size, it is carried along.
+            let damaged = self.replicas[slot].as_ref().is_some_and(|r| r.is_damaged());
             let troubled = self.budget.retries.holds(slot);
-            if tail < RESTATE_BYTES || (troubled && tail < RESTATE_TROUBLED_BYTES) {
+            if damaged || tail < RESTATE_BYTES || (troubled && tail < RESTATE_TROUBLED_BYTES) {
                 let mut awaited = None;
                 self.with_replica(slot, |replica, world| awaited = replica.restate(world));
                 self.budget.restating.extend(awaited.map(|ordinal| (number, ordinal)));
