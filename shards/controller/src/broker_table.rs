@@ -111,6 +111,13 @@ pub const BROKER_CONFIGS: &[BrokerDef] = &[
         "The most members of a consumer-protocol group.",
     ),
     fixed(
+        "group.consumer.migration.policy",
+        Kind::String,
+        OneOf(&["disabled", "downgrade", "upgrade", "bidirectional"]),
+        Some("bidirectional"),
+        "Which way groups may move between the classic and the consumer protocol while they work.",
+    ),
+    fixed(
         "group.consumer.session.timeout.ms",
         Kind::Int,
         AtLeast(1),
@@ -280,6 +287,13 @@ pub const BROKER_CONFIGS: &[BrokerDef] = &[
         AtLeast(0),
         Some("4096"),
         "The longest metadata of a committed offset, in bytes.",
+    ),
+    fixed(
+        "offsets.retention.check.interval.ms",
+        Kind::Long,
+        AtLeast(1),
+        Some("600000"),
+        "How often committed offsets are looked through for those that expired.",
     ),
     fixed(
         "offsets.retention.minutes",

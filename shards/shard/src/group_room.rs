@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use heddle_controller::{BrokerConfig, Image};
 use heddle_group as group;
-use heddle_group::{Context, GroupSettings, Groups, Soft, TopicName, Topics};
+use heddle_group::{Context, GroupSettings, Groups, Migration, Soft, TopicName, Topics};
 use heddle_model::{Mono, Now, Ticket, TopicId};
 
 use crate::host::{Coordinator, Decided};
@@ -48,12 +48,20 @@ pub fn settings_of(broker: &BrokerConfig) -> GroupSettings {
     GroupSettings {
         group_min_session_timeout_ms: broker.int("group.min.session.timeout.ms"),
         group_max_session_timeout_ms: broker.int("group.max.session.timeout.ms"),
+        group_max_size: usize::try_from(broker.int("group.max.size")).unwrap_or(0),
         group_initial_rebalance_delay_ms: broker.int("group.initial.rebalance.delay.ms"),
         offset_metadata_max_bytes: usize::try_from(broker.int("offset.metadata.max.bytes")).unwrap_or(0),
         offsets_retention_ms: broker.number("offsets.retention.minutes").saturating_mul(60_000),
+        offsets_retention_check_interval_ms: broker.number("offsets.retention.check.interval.ms"),
         group_consumer_heartbeat_interval_ms: broker.int("group.consumer.heartbeat.interval.ms"),
         group_consumer_session_timeout_ms: broker.int("group.consumer.session.timeout.ms"),
         group_consumer_max_size: usize::try_from(broker.int("group.consumer.max.size")).unwrap_or(0),
+        group_consumer_migration_policy: match broker.text("group.consumer.migration.policy").unwrap_or_default() {
+            "disabled" => Migration::Disabled,
+            "downgrade" => Migration::Downgrade,
+            "upgrade" => Migration::Upgrade,
+            _ => Migration::Bidirectional,
+        },
         ..GroupSettings::default()
     }
 }
