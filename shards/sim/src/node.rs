@@ -48,6 +48,8 @@ pub struct Node {
     mono_base: u64,
     pub wall_off_ms: i64,
     pub lie: Option<Lie>,
+    /// The last turn was taken for its time alone.
+    pub idle_turn: bool,
     late: Vec<(Token, DiskOp)>,
     swallowed: BTreeSet<Token>,
     at_last_crash: Option<FakeDisk>,
@@ -69,6 +71,7 @@ impl Node {
             mono_base: 0,
             wall_off_ms: 0,
             lie,
+            idle_turn: false,
             late: Vec::new(),
             swallowed: BTreeSet::new(),
             at_last_crash: None,
@@ -160,6 +163,7 @@ impl Node {
         let turn = Turn { now, previous_us: 20, events: &mut core.events, mail: &mut core.mail };
         core.machine.turn(turn, &mut out);
         core.wake_at = out.wake_at;
+        self.idle_turn = inputs == (0, 0);
         trace.add(1 << 32 | (at as u64) << 24 | (inputs.0 as u64) << 12 | inputs.1 as u64);
         for (to, mail) in out.mail {
             self.post(at, to, mail, dice, trace);

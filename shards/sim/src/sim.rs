@@ -294,6 +294,10 @@ impl Sim {
             first += 1;
         }
         let done = (0..weights.len()).any(|at| self.act((first + at) % weights.len()));
+        // A core that wakes again and again for nothing does not stop the clock.
+        if std::mem::take(&mut self.node.idle_turn) {
+            self.now_us += 100;
+        }
         if !done && let Some(wake) = self.node.next_wake() {
             self.now_us = self.now_us.max(wake);
         }
@@ -349,11 +353,14 @@ impl Sim {
             dice: &mut self.dice,
             catalog: &mut self.catalog,
             checkers: &mut self.checkers,
+            trace: &mut self.trace,
             next_number: &mut self.next_number,
             lie: self.lie,
             at: self.at,
             boot: self.node.boots,
             wall_ms: self.node.wall_ms(self.now_us) - self.node.wall_off_ms,
+            now_us: self.now_us,
+            rest_ms: 0,
             draining: self.draining,
         }
     }

@@ -29,6 +29,7 @@ const OUT_OF_RANGE: i16 = 1;
 /// The name of a topic that is never deleted.
 pub const KEPT: &str = "kept";
 
+#[derive(Debug)]
 enum Asked {
     Look(String),
     Create(usize, String),
@@ -242,6 +243,9 @@ impl Role for Admin {
     }
 
     fn on_answer(&mut self, _: i32, answer: Bytes, _asked: u64, cx: &mut Cx<'_>) -> Result<(), String> {
+        if let Some(asked) = &self.asked {
+            cx.say(|| format!("answered: {asked:?}"));
+        }
         match self.asked.take() {
             Some(Asked::Look(name)) => self.on_look(name, answer, cx),
             Some(Asked::Create(at, _)) => self.on_created(at, answer, cx),

@@ -19,6 +19,7 @@ const COMMIT: (i16, i16) = (8, 8);
 const FETCH: (i16, i16) = (9, 8);
 const GROUP: &str = "group";
 
+#[derive(Debug)]
 enum Asked {
     Find,
     Commit(i64),
@@ -101,6 +102,7 @@ impl Role for Committer {
     }
 
     fn on_answer(&mut self, _: i32, answer: Bytes, asked: u64, cx: &mut Cx<'_>) -> Result<(), String> {
+        let what = format!("{:?}", self.asked);
         let error = match self.asked.take().ok_or("an answer without a question")? {
             Asked::Find => {
                 let response: FindCoordinatorResponse = wire::read(answer, FIND.1)?;
@@ -119,6 +121,10 @@ impl Role for Committer {
             }
             Asked::Fetch => self.on_fetched(answer, asked, cx)?,
         };
+        cx.say(|| format!("group: {what} is answered with error {error}"));
+        if error != 0 {
+            cx.rest_ms = 20;
+        }
         if error == 0 || is_retriable(error) || (error == UNKNOWN_TOPIC && cx.checkers.loss_reported) {
             return Ok(());
         }

@@ -84,6 +84,8 @@ impl Fetch {
                 batch.records[0].1 ^= 1;
             }
         }
+        let read = batches.last().map_or(self.from, |last| last.next);
+        cx.say(|| format!("read {part:?} {}..{read}, start {start}, high watermark {high}", self.from));
         cx.see(Seen::Read { part, from: self.from, batches: &batches });
         if let Some(beyond) = batches.last().filter(|last| last.next > data.high_watermark) {
             return Err(format!("{part:?}: read to {}, beyond the high watermark {high}", beyond.next));

@@ -19,6 +19,7 @@ use crate::lies::Lie;
 use crate::link::Heard;
 use crate::node::Node;
 use crate::plan::Plan;
+use crate::trace::Trace;
 use crate::wire;
 
 /// What all clients share.
@@ -27,12 +28,16 @@ pub struct Cx<'a> {
     pub dice: &'a mut Dice,
     pub catalog: &'a mut Catalog,
     pub checkers: &'a mut Checkers,
+    pub trace: &'a mut Trace,
     pub next_number: &'a mut u64,
     pub lie: Option<Lie>,
     /// The present step.
     pub at: u64,
     pub boot: u32,
     pub wall_ms: i64,
+    pub now_us: u64,
+    /// Said by a role that was refused: how long it waits before it asks again.
+    pub rest_ms: u64,
     /// Nothing new is begun any more.
     pub draining: bool,
 }
@@ -40,6 +45,11 @@ pub struct Cx<'a> {
 impl Cx<'_> {
     pub fn see(&mut self, seen: Seen<'_>) {
         self.checkers.see(self.at, seen);
+    }
+
+    pub fn say(&mut self, line: impl FnOnce() -> String) {
+        let at = self.at;
+        self.trace.say(|| format!("{at}: {}", line()));
     }
 
     /// Whether a lie of this kind is told now.
@@ -87,12 +97,21 @@ pub struct Client {
     asked: BTreeMap<i32, u64>,
     /// Of planted faults: an answer kept back.
     kept_back: Option<(i32, Bytes)>,
+    rest_until_us: u64,
     pub role: Box<dyn Role>,
 }
 
 impl Client {
     pub fn new(role: Box<dyn Role>) -> Client {
-        Client { conn: None, stream: BytesMut::new(), correlation: 0, asked: BTreeMap::new(), kept_back: None, role }
+        Client {
+            conn: None,
+            stream: BytesMut::new(),
+            correlation: 0,
+            asked: BTreeMap::new(),
+            kept_back: None,
+            rest_until_us: 0,
+            role,
+        }
     }
 
     pub fn is_done(&self) -> bool {
@@ -101,7 +120,7 @@ impl Client {
 
     /// Connect, ask something, or go away. Says whether anything was done.
     pub fn step(&mut self, node: &mut Node, cx: &mut Cx<'_>) -> bool {
-        if !node.serving || !node.is_up() {
+        if !node.serving || !node.is_up() || cx.now_us < self.rest_until_us {
             return false;
         }
         if !cx.draining && !cx.dice.chance(self.role.eagerness()) {
@@ -168,10 +187,13 @@ impl Client {
         if let Err(text) = self.role.on_answer(correlation, answer, asked, cx) {
             cx.checkers.fail("sound-answers", format!("{text} (step {})", cx.at));
         }
+        let rest_ms = std::mem::take(&mut cx.rest_ms);
+        self.rest_until_us = self.rest_until_us.max(cx.now_us + rest_ms * 1000);
     }
 
     fn on_lost(&mut self, conn: ConnId, cx: &mut Cx<'_>) {
         cx.see(Seen::Hangup { conn: conn.0 });
+        cx.say(|| format!("connection {} ended", conn.0));
         self.conn = None;
         self.stream.clear();
         self.asked.clear();

@@ -32,7 +32,8 @@ pub struct Producer {
     idempotent: bool,
     acks: i16,
     id: Option<(i64, i16)>,
-    asking_id: bool,
+    /// The correlation of the question for an id.
+    asking_id: Option<i32>,
     part: Option<Part>,
     next_sequence: i32,
     /// Not acknowledged, oldest first.
@@ -52,7 +53,7 @@ impl Producer {
             idempotent,
             acks,
             id: None,
-            asking_id: false,
+            asking_id: None,
             part: None,
             next_sequence: 0,
             queue: VecDeque::new(),
@@ -82,7 +83,7 @@ impl Producer {
     }
 
     fn ask_id(&mut self, correlation: i32) -> Request {
-        self.asking_id = true;
+        self.asking_id = Some(correlation);
         let request = InitProducerIdRequest::default()
             .with_transactional_id(None)
             .with_transaction_timeout_ms(i32::MAX)
@@ -100,6 +101,7 @@ impl Producer {
         let bytes = record::batch(cx.plan.sizes, &batch.numbers, batch.at_ms, batch.codec, stamp);
         let writer = self.id.map(|(id, _)| id as u64);
         cx.see(Seen::Sent { numbers: &batch.numbers, writer, boot: cx.boot });
+        cx.say(|| format!("produce {part:?} {:?} as {stamp:?}, acks {}", batch.numbers, self.acks));
         let name = if self.idempotent { batch.sequence as u64 } else { batch.numbers[0] };
         let answered = self.acks != 0;
         if answered {
@@ -139,7 +141,7 @@ impl Producer {
     }
 
     fn on_id(&mut self, answer: Bytes) -> Result<(), String> {
-        self.asking_id = false;
+        self.asking_id = None;
         let response: InitProducerIdResponse = wire::read(answer, INIT.1)?;
         match response.error_code {
             0 => self.id = Some((response.producer_id.0, response.producer_epoch)),
@@ -150,6 +152,7 @@ impl Producer {
     }
 
     fn on_refused(&mut self, name: u64, error: i16, part: Part, asked: u64, cx: &mut Cx<'_>) -> Result<(), String> {
+        cx.say(|| format!("refused {part:?} batch {name}: error {error}"));
         let was_clean = std::mem::replace(&mut self.clean, false);
         if error == UNKNOWN_TOPIC || error == UNKNOWN_TOPIC_ID {
             cx.see(Seen::TopicMissing { topic: part.topic });
@@ -167,6 +170,7 @@ impl Producer {
             return Err(format!("{part:?}: a produce is answered with error {error}"));
         }
         self.refusals += 1;
+        cx.rest_ms = 20;
         let hopeless = error == STORAGE && self.refusals > 20 && cx.draining;
         match self.find(name) {
             _ if hopeless => self.begin_anew(),
@@ -186,7 +190,7 @@ impl Role for Producer {
         }
         let part = self.settle_target(cx)?;
         if self.idempotent && self.id.is_none() {
-            return (!self.asking_id).then(|| self.ask_id(correlation));
+            return self.asking_id.is_none().then(|| self.ask_id(correlation));
         }
         if self.in_flight.len() >= IN_FLIGHT_MAX {
             return None;
@@ -214,7 +218,7 @@ impl Role for Producer {
 
     fn on_answer(&mut self, correlation: i32, answer: Bytes, asked: u64, cx: &mut Cx<'_>) -> Result<(), String> {
         let Some(name) = self.in_flight.remove(&correlation) else {
-            return if self.asking_id { self.on_id(answer) } else { Ok(()) };
+            return if self.asking_id == Some(correlation) { self.on_id(answer) } else { Ok(()) };
         };
         let response: ProduceResponse = wire::read(answer, PRODUCE.1)?;
         let part = self.part.ok_or("an answer without a question")?;
@@ -234,12 +238,13 @@ impl Role for Producer {
         self.refusals = 0;
         if let Some(batch) = found.and_then(|at| self.queue.remove(at)) {
             cx.see(Seen::Acked { part, base: data.base_offset, numbers: &batch.numbers });
+            cx.say(|| format!("acked {part:?} {:?} at {}", batch.numbers, data.base_offset));
         }
         Ok(())
     }
 
     fn on_lost(&mut self) {
-        self.asking_id = false;
+        self.asking_id = None;
         self.in_flight.clear();
         if self.idempotent {
             self.queue.iter_mut().for_each(|batch| batch.under_way = 0);

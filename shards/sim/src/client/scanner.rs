@@ -93,7 +93,9 @@ impl Scanner {
     /// The question cannot be answered now. For ever is too long, unless the node said that it lost something.
     fn on_refused(&mut self, part: Part, error: i16, cx: &mut Cx<'_>) -> Result<(), String> {
         self.refusals += 1;
-        if cx.checkers.loss_reported && self.refusals > 3 {
+        cx.rest_ms = 100;
+        cx.say(|| format!("at the end, {part:?} {:?}: error {error}", self.stage));
+        if cx.checkers.loss_reported && (self.refusals > 3 || !is_retriable(error)) {
             self.next_part();
             return Ok(());
         }
