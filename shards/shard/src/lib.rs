@@ -7,6 +7,7 @@
 //! Read first: `turn.rs`, then `start.rs`.
 
 mod budget;
+mod clock;
 mod config;
 mod controller_room;
 mod coordinators;

@@ -13,6 +13,7 @@ use heddle_partition::{self as partition, News, Replica, World};
 use rustc_hash::FxHashMap;
 
 use crate::budget::Budget;
+use crate::clock::TrustedClock;
 use crate::coordinators::Coordinators;
 use crate::entropy::Entropy;
 use crate::leaders::Leaders;
@@ -35,6 +36,9 @@ pub struct Shard {
     pub(crate) me: ShardId,
     pub(crate) config: ShardConfig,
     pub(crate) now: Now,
+    /// The same, the wall clock as far as expiry may trust it.
+    pub(crate) trusted: Now,
+    clock: TrustedClock,
     pub(crate) start: Start,
     pub(crate) stop: Stop,
     pub(crate) owners: Owners,
@@ -87,6 +91,8 @@ impl Shard {
         Shard {
             me,
             now: Now::default(),
+            trusted: Now::default(),
+            clock: TrustedClock::default(),
             start: Start::default(),
             stop: Stop::default(),
             owners: Owners::default(),
@@ -393,7 +399,11 @@ impl Shard {
             for _ in 0..portion {
                 let slot = self.maintain_next % self.replicas.len();
                 self.maintain_next = slot + 1;
-                self.with_replica(slot, |replica, world| replica.maintain(world));
+                let trusted = self.trusted;
+                self.with_replica(slot, |replica, world| {
+                    world.now = trusted;
+                    replica.maintain(world);
+                });
             }
         }
     }
@@ -450,6 +460,7 @@ impl Machine for Shard {
 
     fn turn(&mut self, turn: Turn<'_, Mail>, out: &mut Out<Mail>) {
         self.now = turn.now;
+        self.trusted = self.clock.read(turn.now);
         self.gauges.on_turn(turn.previous_us);
         self.begin_once();
         for _ in 0..LETTERS_A_TURN {
