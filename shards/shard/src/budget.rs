@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use heddle_journal::{Ordinal, Pressure};
+use heddle_model::limits::JOURNAL_WAITING_BYTES;
 use heddle_model::{Mono, ReplicaNumber};
 use heddle_partition::{Append, Origin};
 
@@ -144,9 +145,9 @@ impl Shard {
     fn set_tap(&mut self) {
         let pressure = self.journals[0].pressure();
         let troubled = self.budget.retries.any_failed();
-        let stuck = troubled || pressure == Pressure::Broken || self.journals[0].is_out_of_space();
-        let (tails, requests, memory) = (self.budget.tail_bytes, self.api.memory(), self.budget.memory);
         let full = pressure >= Pressure::StopReading;
+        let stuck = troubled || pressure == Pressure::Broken || (full && !self.is_making_room());
+        let (tails, requests, memory) = (self.budget.tail_bytes, self.api.memory(), self.budget.memory);
         if stuck {
             self.budget.stuck_at = Some(self.now.mono);
         }
@@ -172,6 +173,14 @@ impl Shard {
             self.budget.shut = shut;
             self.with_api(|api, _, wish| api.pause_reading(shut, wish));
         }
+    }
+
+    /// Whether waiting helps: frames are about to be written, or something is settled or restated.
+    fn is_making_room(&self) -> bool {
+        let budget = &self.budget;
+        let waits = self.journals[0].waiting_bytes() > JOURNAL_WAITING_BYTES || !budget.restating.is_empty();
+        let writes = waits && !self.journals[0].is_out_of_space();
+        writes || budget.settling > 0 || !budget.queue.is_empty()
     }
 
     fn account(&mut self) {
