@@ -25,13 +25,14 @@ use heddle_model::{Now, Offset, TopicSettings};
 
 use crate::Log;
 use crate::ask::Output;
-use crate::clean::{Kept, Mapped, Rules, Unreadable, map_span, retain_span};
+use crate::clean::{Rules, map_span, retain_span};
 use crate::disk::{FileKey, Op};
-use crate::group::{Group, seconds};
+use crate::group::Group;
 use crate::keymap::KeyMap;
 use crate::names::{self, Part};
-use crate::segment::{Index, NO_TIMESTAMP, Segment, SegmentKey, Span, SpanKey};
-use crate::side::{Place, Record};
+use crate::round::{Asked, Building, Outcome, Run, Source, Stage};
+use crate::segment::{Index, Segment, SegmentKey, Span, SpanKey};
+use crate::side::Place;
 
 /// The number of compaction's work in its token: one piece is under way at a time.
 pub const COMPACTION_WORK: u32 = 1 << 30;
@@ -58,181 +59,6 @@ impl Compaction {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Stage {
-    Map,
-    /// Between two groups.
-    Group,
-    Create(Part),
-    Copy,
-    Sync,
-    Names,
-    Seal,
-}
-
-struct Run {
-    stage: Stage,
-    rules: Rules,
-    now_ms: i64,
-    segment_bytes: u64,
-    delete_retention_ms: i64,
-    /// The map holds the records from here on …
-    from: Offset,
-    /// … to here.
-    mapped: Offset,
-    to_map: VecDeque<SegmentKey>,
-    /// `None` while work has it.
-    map: Option<KeyMap>,
-    groups: VecDeque<Group>,
-    /// Of the group, not yet read.
-    sources: VecDeque<SegmentKey>,
-    source: Option<Source>,
-    output: Option<Building>,
-    /// A batch was met that may hold older records of any key.
-    opaque: bool,
-    /// An operation of this round is under way.
-    waiting: bool,
-    /// Asked for once; if it is not there then, it cannot be had.
-    asked: Option<Asked>,
-    /// What went wrong with the last operation.
-    fault: Option<String>,
-    worked: Option<Arc<OnceLock<Outcome>>>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Asked {
-    Index(SegmentKey),
-    Open(SegmentKey),
-}
-
-/// A segment being read.
-struct Source {
-    key: SegmentKey,
-    spans: VecDeque<Span>,
-    /// The first span's bytes, once they are there.
-    bytes: Option<Bytes>,
-    drop_tombstones: bool,
-}
-
-/// A segment being written.
-struct Building {
-    key: SegmentKey,
-    group: Group,
-    pending: VecDeque<Kept>,
-    pending_bytes: usize,
-    spans: Vec<Span>,
-    at: u64,
-}
-
-/// What work gives back. The map lives with it meanwhile.
-enum Outcome {
-    Mapped(KeyMap, Result<Mapped, Unreadable>),
-    Retained(KeyMap, Result<Vec<Kept>, Unreadable>, bool),
-}
-
-impl Run {
-    fn output(&self) -> &Building {
-        self.output.as_ref().expect("there is an output from its creation to its swap")
-    }
-
-    /// The source is read to its end, or gone.
-    fn next_source(&mut self) {
-        self.source = None;
-        if self.stage == Stage::Map {
-            self.to_map.pop_front()
-        } else {
-            self.sources.pop_front()
-        };
-    }
-
-    fn take_span(&mut self, buf: Blocks, len: usize) {
-        let source = self.source.as_mut().expect("a read is about a source");
-        let span = source.spans.front().expect("a read is about a span");
-        if len == span.padded() && crc32c::crc32c(&buf) == span.crc {
-            source.bytes = Some(buf.freeze());
-        } else {
-            self.fault = Some(format!("offsets {} to {} fail their checksum", span.base, span.next));
-        }
-    }
-
-    fn take_outcome(&mut self, outcome: Option<Outcome>) -> Result<(), String> {
-        let source = self.source.as_mut().expect("work is about a source");
-        let span = source.spans.pop_front().expect("work is about a span");
-        let unreadable = |_| format!("offsets {} to {} are no batches", span.base, span.next);
-        match outcome {
-            None => return Err("its work did not end".to_owned()),
-            Some(Outcome::Mapped(map, mapped)) => {
-                self.map = Some(map);
-                if let Mapped::Upto(upto) = mapped.map_err(unreadable)? {
-                    self.mapped = upto;
-                    self.to_map.clear();
-                    self.source = None;
-                }
-            }
-            Some(Outcome::Retained(map, kept, opaque)) => {
-                (self.map, self.opaque) = (Some(map), opaque);
-                let output = self.output.as_mut().expect("copying has an output");
-                for kept in kept.map_err(unreadable)? {
-                    output.pending_bytes += kept.bytes.len();
-                    output.pending.push_back(kept);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The output's seal.
-    fn record(&self) -> Record {
-        let Building { key, group, spans, at, .. } = self.output();
-        let own = Segment {
-            next: group.next,
-            bytes: *at,
-            max_timestamp: spans.iter().map(|span| span.max_timestamp).max().unwrap_or(NO_TIMESTAMP),
-            written_ms: group.written_ms,
-            // Of nothing, nothing more can be taken.
-            cleaned_s: if *at == 0 { seconds(self.now_ms) } else { group.cleaned_s },
-            ..Segment::empty(*key).without_index()
-        };
-        let (written_ms, spans, own) = (group.written_ms, spans.clone(), Some(own));
-        let mut record = Record { written_ms, spans, own, snapshot: Some(Vec::new()), ..Record::default() };
-        let side_bytes = record.padded_bytes() as u64;
-        record.own.iter_mut().for_each(|own| own.side_bytes = side_bytes);
-        record
-    }
-}
-
-impl Building {
-    /// The next span of the output: as many of the batches that wait as it holds.
-    fn next_span(&mut self) -> (Span, Blocks) {
-        let mut bytes = 0;
-        let fits = |kept: &&Kept| {
-            bytes += kept.bytes.len();
-            bytes <= SPAN_BYTES || bytes == kept.bytes.len()
-        };
-        let count = self.pending.iter().take_while(fits).count();
-        let taken: Vec<Kept> = self.pending.drain(..count).collect();
-        let len: usize = taken.iter().map(|kept| kept.bytes.len()).sum();
-        self.pending_bytes -= len;
-        let mut blocks = Blocks::zeroed(len);
-        let mut at = 0;
-        for kept in &taken {
-            blocks[at..at + kept.bytes.len()].copy_from_slice(&kept.bytes);
-            at += kept.bytes.len();
-        }
-        let (first, last) = (&taken[0], &taken[count - 1]);
-        let span = Span {
-            base: first.base,
-            next: last.next,
-            at: self.at,
-            len: u32::try_from(len).expect("batches are far below 4 GiB"),
-            crc: crc32c::crc32c(&blocks),
-            max_timestamp: taken.iter().map(|kept| kept.max_timestamp).max().unwrap_or(NO_TIMESTAMP),
-            term: first.term,
-        };
-        (span, blocks)
-    }
-}
-
 /// What one step came to.
 enum Step {
     Again,
@@ -246,6 +72,7 @@ impl Log {
     /// Begin a round over closed segments below `upto`, none of whose records may still be taken back. `live`: the bases
     /// of the last batches of producers that still write. `map_bytes`: memory for the map of keys. Returns whether a
     /// round began; `Output::Compacted` or `Output::CompactionFailed` ends it. Work comes back to `on_worked`.
+    #[expect(clippy::too_many_arguments, reason = "a round is told everything at its beginning")]
     pub fn compact(
         &mut self,
         now: Now,
@@ -254,6 +81,7 @@ impl Log {
         live: BTreeSet<Offset>,
         map_bytes: usize,
         out: &mut Vec<Effect>,
+        events: &mut Vec<Output>,
     ) -> bool {
         if self.is_compacting() || !self.may_compact() {
             return false;
@@ -288,7 +116,7 @@ impl Log {
             fault: None,
             worked: None,
         }));
-        self.advance_compaction(out, &mut Vec::new());
+        self.advance_compaction(out, events);
         true
     }
 
@@ -551,7 +379,7 @@ impl Log {
 
     /// The output is durable under its name and sealed: it takes the place of what it was made from.
     fn swap(&mut self, run: &mut Run) {
-        let own = run.record().own.expect("a seal names its segment");
+        let own = *run.record().own.expect("a seal names its segment");
         let output = run.output.take().expect("there is an output until it is swapped in");
         let is_inside = |segment: &Segment| segment.key.base < own.next;
         let at = self.sealed.partition_point(|segment| segment.key.base < own.key.base);
@@ -562,7 +390,7 @@ impl Log {
         self.sealed.splice(at..at + old.len(), [Segment { index, ..own }]);
         for key in old {
             self.cache.forget(key);
-            self.removal.add_segment(key);
+            self.removal.add_replaced(key);
         }
     }
 

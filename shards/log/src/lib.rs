@@ -79,6 +79,7 @@ mod prepare;
 mod query;
 mod read;
 mod retain;
+mod round;
 mod segment;
 mod settle;
 mod side;

@@ -86,7 +86,7 @@ impl SideRead {
         }
         self.segment.extend(&record.spans, self.reader.next_offset(), self.reader.at(), record.written_ms);
         if first {
-            (self.sealed, self.own) = (record.sealed, record.own);
+            (self.sealed, self.own) = (record.sealed, record.own.map(|own| *own));
         }
         if let Some(snapshot) = record.snapshot {
             self.companion = vec![Bytes::from(snapshot)];

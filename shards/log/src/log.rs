@@ -167,7 +167,7 @@ impl Log {
     /// A disk operation of this log ended. Everything that came of it is pushed to `events`, in order.
     pub fn on_disk(
         &mut self,
-        _now: Now,
+        now: Now,
         seq: u32,
         result: Result<Done, Failed>,
         out: &mut Vec<Effect>,
@@ -183,7 +183,7 @@ impl Log {
             Op::List => self.on_listed(result, out, events),
             Op::OpenSide(segment) => self.on_side_opened(segment, result, out, events),
             Op::ReadSide(segment) => self.on_side_read(segment, result, out, events),
-            Op::Remove => self.on_removed(result),
+            Op::Remove => self.on_removed(now, result, out),
             Op::RemoveTree => self.on_tree_removed(result, out, events),
             Op::SyncReplicas => self.on_replicas_synced(events),
             Op::CompactOpen(file) => self.on_compact_opened(file, result, out),

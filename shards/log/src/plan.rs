@@ -136,7 +136,10 @@ impl Log {
         // Kafka keeps the offsets of a segment within 31 bits of its base.
         let too_far = batch.next.0.saturating_sub(active.key.base.0) > i64::from(i32::MAX);
         let lived_ms = now_ms.saturating_sub(active.created_ms);
-        let too_old = active.side_bytes > 0 && lived_ms > settings.segment_ms.saturating_sub(self.jitter_ms(settings));
+        // What stands in the segment that is written is not compacted.
+        let lag_ms = if settings.cleanup_compact { settings.max_compaction_lag_ms } else { i64::MAX };
+        let segment_ms = settings.segment_ms.min(lag_ms.max(1));
+        let too_old = active.side_bytes > 0 && lived_ms > segment_ms.saturating_sub(self.jitter_ms(settings));
         too_large || too_far || too_old
     }
 

@@ -18,6 +18,8 @@ struct Doomed {
     paths: Vec<String>,
     /// `None`: the delay begins when it is looked at first.
     due: Option<Mono>,
+    /// Compaction replaces many at once: the next goes as soon as the one before is gone.
+    follows: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -48,13 +50,18 @@ impl Removal {
     /// Files that no mark ever named; they go at once.
     pub(crate) fn add_stray(&mut self, paths: Vec<String>) {
         if !paths.is_empty() {
-            self.doomed.push_back(Doomed { segment: None, paths, due: Some(Mono(0)) });
+            self.doomed.push_back(Doomed { segment: None, paths, due: Some(Mono(0)), follows: false });
         }
     }
 
     /// A segment below the log start.
     pub(crate) fn add_segment(&mut self, key: SegmentKey) {
-        self.doomed.push_back(Doomed { segment: Some(key), paths: Vec::new(), due: None });
+        self.doomed.push_back(Doomed { segment: Some(key), paths: Vec::new(), due: None, follows: false });
+    }
+
+    /// A segment that compaction wrote anew.
+    pub(crate) fn add_replaced(&mut self, key: SegmentKey) {
+        self.doomed.push_back(Doomed { segment: Some(key), paths: Vec::new(), due: None, follows: true });
     }
 
     pub(crate) fn holds(&self, key: SegmentKey) -> bool {
@@ -186,12 +193,19 @@ impl Log {
     }
 
     /// A file is gone, or was gone already. If it could not be removed it is a stray of the next load, which tries again.
-    pub(crate) fn on_removed(&mut self, result: Result<Done, Failed>) {
+    pub(crate) fn on_removed(&mut self, now: Now, result: Result<Done, Failed>, out: &mut Vec<Effect>) {
         match result {
             Ok(_) | Err(Failed { fault: Fault::NotFound, .. }) => {}
             Err(Failed { fault: Fault::NoSpace | Fault::AlreadyExists | Fault::Io(_), .. }) => {
                 self.removal.failed += 1;
             }
+        }
+        let is_next = |doomed: &Doomed| doomed.follows && doomed.due.is_some_and(|due| due <= now.mono);
+        if !self.removal.is_asked()
+            && !self.disk.has(|op| op == Op::Remove)
+            && let Some(at) = self.removal.doomed.iter().position(is_next)
+        {
+            self.remove_files(at, out);
         }
     }
 

@@ -43,7 +43,7 @@ pub(crate) struct Record {
     /// Older segments of the log; in the first record of a file only. Their indexes are absent.
     pub(crate) sealed: Vec<Segment>,
     /// The segment itself, if compaction wrote it: this is then the file's only record, and its seal.
-    pub(crate) own: Option<Segment>,
+    pub(crate) own: Option<Box<Segment>>,
     pub(crate) snapshot: Option<Vec<u8>>,
     pub(crate) changes: Vec<u8>,
 }
@@ -68,7 +68,7 @@ impl Record {
         let len = HEADER_BYTES + self.content_bytes();
         let mut content = Vec::with_capacity(self.content_bytes());
         self.spans.iter().for_each(|span| write_span(span, &mut content));
-        self.sealed.iter().chain(&self.own).for_each(|segment| write_sealed(segment, &mut content));
+        self.sealed.iter().chain(self.own.as_deref()).for_each(|segment| write_sealed(segment, &mut content));
         content.extend_from_slice(self.snapshot.as_deref().unwrap_or_default());
         content.extend_from_slice(&self.changes);
 
@@ -327,7 +327,7 @@ impl Reader {
         if !fits || own.side_bytes != header.len().next_multiple_of(BLOCK_BYTES as u64) {
             return Err("is a seal of another segment");
         }
-        let (written_ms, own) = (header.written_ms, Some(own));
+        let (written_ms, own) = (header.written_ms, Some(Box::new(own)));
         Ok(Record { written_ms, spans, own, snapshot: Some(Vec::new()), ..Record::default() })
     }
 }

@@ -26,7 +26,10 @@ impl Replica {
         let live: BTreeSet<Offset> =
             self.producers.iter_sorted().filter_map(|(_, producer)| producer.batches.back().map(|b| b.base)).collect();
         let (upto, settings) = (self.final_end(), self.settings.clone());
-        self.log.compact(world.now, upto, &settings, live, map_bytes, world.effects)
+        let mut outputs = Vec::new();
+        let began = self.log.compact(world.now, upto, &settings, live, map_bytes, world.effects, &mut outputs);
+        self.take_outputs(outputs, world);
+        began
     }
 
     pub fn is_compacting(&self) -> bool {

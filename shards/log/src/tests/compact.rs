@@ -52,9 +52,9 @@ impl Keyed {
 
     fn start(&mut self) -> bool {
         let mut effects = Vec::new();
-        let World { log, settings, now, .. } = &mut self.world;
-        let upto = log.end();
-        let started = log.compact(*now, upto, settings, self.live.clone(), self.map_bytes, &mut effects);
+        let World { log, settings, now, outputs, .. } = &mut self.world;
+        let (upto, live) = (log.end(), self.live.clone());
+        let started = log.compact(*now, upto, settings, live, self.map_bytes, &mut effects, outputs);
         self.world.submit(effects);
         started
     }
@@ -136,7 +136,7 @@ impl Keyed {
 
     fn crash(&mut self, seed: u64) {
         self.world.disk.reseed(seed);
-        if seed % 3 == 0 {
+        if seed.is_multiple_of(3) {
             self.world.disk.crash_hard();
         }
         self.world.crash_and_load(self.world.mark());
