@@ -92,8 +92,9 @@ impl Plan {
         Plan {
             seed,
             nodes: 1,
-            journal_files: 2 + dice.below(4) as usize,
-            journal_file_bytes: [32_768, 65_536, 131_072, 262_144][dice.below(4) as usize],
+            // Small, so that the ring goes around many times, but never too small for a batch.
+            journal_files: 3 + dice.below(4) as usize,
+            journal_file_bytes: (if large { 262_144 } else { 65_536 }) << dice.below(3),
             sizes,
             records_a_batch: 1 + dice.below(if large { 3 } else { 5 }),
             topics: 1 + dice.below(3) as usize,
@@ -133,6 +134,6 @@ fn roll_life(dice: &mut Dice, trouble: Option<Trouble>) -> Life {
         3 => End::Stop,
         _ => End::Crash,
     };
-    let memory = [64 << 10, 256 << 10, 64 << 20][dice.below(3) as usize];
+    let memory = [1 << 20, 4 << 20, 64 << 20][dice.below(3) as usize];
     Life { shards: 1 + dice.below(4) as u16, memory, steps, end, trouble }
 }

@@ -29,7 +29,9 @@ use crate::troubles;
 const STEPS_TO_SERVE: u64 = 30_000;
 const STEPS_TO_DRAIN: u64 = 60_000;
 const STEPS_TO_SCAN: u64 = 120_000;
-const STEPS_TO_STOP: u64 = 20_000;
+const STEPS_TO_STOP: u64 = 200_000;
+/// In this much of its own time a node that is asked to stop has stopped. Microseconds.
+const TIME_TO_STOP_US: u64 = 10_000_000;
 /// How often the directories of replicas are looked at. Steps.
 const LOOK_EVERY: u64 = 64;
 
@@ -212,11 +214,15 @@ impl Sim {
 
     fn stop(&mut self) {
         self.node.stop();
+        let until = self.now_us + TIME_TO_STOP_US;
         for _ in 0..STEPS_TO_STOP {
             if self.node.all_halted() {
                 return;
             }
             self.step();
+            if self.now_us > until {
+                break;
+            }
         }
         self.checkers.fail("no-stall", "a node that was asked to stop does not".into());
     }
