@@ -1,0 +1,24 @@
+"""Broker configs of groups that a member notices."""
+
+from confluent_kafka import Consumer, KafkaError
+from conftest import SHORT_SESSIONS, create_topic
+
+
+def consumer(broker, topic, protocol):
+    client = Consumer({"bootstrap.servers": broker.address, "group.id": "g", "group.protocol": protocol,
+                       "auto.offset.reset": "earliest", "fetch.wait.max.ms": 20, "log_level": 0})
+    client.subscribe([topic])
+    return client
+
+
+def test_a_full_group_takes_no_more_members(make_broker, topic):
+    protocol = "consumer"
+    broker = make_broker(sets=SHORT_SESSIONS + ["group.consumer.max.size=1"])
+    create_topic(broker, topic, 2)
+    first, second = consumer(broker, topic, protocol), consumer(broker, topic, protocol)
+    while not first.assignment():
+        assert first.poll(0.05) is None
+    error = second.poll(20).error()
+    assert error.code() == KafkaError.GROUP_MAX_SIZE_REACHED or "maximum" in error.str().lower(), error
+    second.close()
+    first.close()
