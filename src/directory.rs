@@ -45,6 +45,13 @@ fn lock(mut file: File) -> Result<Held, ()> {
     Err(())
 }
 
+/// One more than the highest number of a journal in the directory.
+pub fn journals(dir: &Path) -> u16 {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let number = |name: &str| name.strip_prefix("journal-")?.parse::<u16>().ok()?.checked_add(1);
+    entries.filter_map(|entry| number(entry.file_name().to_str()?)).max().unwrap_or(0)
+}
+
 /// Make the directory and those above it, so that their names survive a power loss like what will be in them.
 fn make(dir: &Path) -> io::Result<()> {
     if dir.is_dir() {
