@@ -130,12 +130,7 @@ impl Node {
     }
 
     fn now(&self, now_us: u64) -> Now {
-        let wall = 1_760_000_000_000 + (now_us / 1000) as i64 + self.wall_off_ms;
-        Now { mono: Mono(self.mono_base + now_us), wall: Wall(wall) }
-    }
-
-    pub fn wall_ms(&self, now_us: u64) -> i64 {
-        self.now(now_us).wall.0
+        Now { mono: Mono(self.mono_base + now_us), wall: Wall(true_wall_ms(now_us) + self.wall_off_ms) }
     }
 
     /// When a sleeping core wants to run, in the simulator's time.
@@ -340,6 +335,11 @@ impl Node {
         self.links.insert(conn, Link { core, ..Link::default() });
         conn
     }
+}
+
+/// What a clock shows that is right, as those of the clients are. Milliseconds since 1970.
+pub fn true_wall_ms(now_us: u64) -> i64 {
+    1_760_000_000_000 + (now_us / 1000) as i64
 }
 
 /// The operation with its file named apart from other cores' files.

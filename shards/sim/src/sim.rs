@@ -20,7 +20,7 @@ use crate::client::producer::Producer;
 use crate::client::scanner::Scanner;
 use crate::client::{Client, Cx, Role};
 use crate::lies::Lie;
-use crate::node::Node;
+use crate::node::{Node, true_wall_ms};
 use crate::plan::{End, Life, Plan, Trouble};
 use crate::trace::Trace;
 use crate::troubles;
@@ -45,12 +45,15 @@ pub struct Sim {
     pub checkers: Checkers,
     pub trace: Trace,
     lie: Option<Lie>,
+    only: Option<String>,
     next_number: u64,
     at: u64,
     now_us: u64,
     draining: bool,
     dirs: BTreeSet<String>,
     rotted: bool,
+    /// The present life's number.
+    boot: u32,
 }
 
 impl Sim {
@@ -70,12 +73,14 @@ impl Sim {
             checkers: Checkers::new(only),
             trace: Trace::new(aloud),
             lie,
+            only: only.map(str::to_string),
             next_number: 1,
             at: 0,
             now_us: 0,
             draining: false,
             dirs: BTreeSet::new(),
             rotted: false,
+            boot: 0,
             plan,
         }
     }
@@ -93,6 +98,8 @@ impl Sim {
         // Whoever was told of damage accepts the loss; then everything must work again.
         if self.checkers.loss_reported && !self.is_over() {
             self.die(End::Crash);
+            // Offsets of what is given up are written anew: what was seen before says nothing any more.
+            self.checkers = Checkers::new(self.only.as_deref());
             self.look_at_everything(true);
         }
     }
@@ -123,7 +130,8 @@ impl Sim {
         };
         self.node.boot(&config, &mut self.dice);
         self.dirs = self.replica_dirs();
-        let boot = self.node.boots;
+        self.boot = self.node.boots;
+        let boot = self.boot;
         self.trace.say(|| format!("life {boot}: {shards} shards, {memory} bytes of memory each"));
     }
 
@@ -197,7 +205,7 @@ impl Sim {
 
     fn die(&mut self, end: End) {
         self.look_at_dirs();
-        let boot = self.node.boots;
+        let boot = self.boot;
         self.trace.say(|| format!("life {boot} ends: {end:?}"));
         if end == End::Stop && self.node.failed.is_none() {
             self.stop();
@@ -233,7 +241,6 @@ impl Sim {
         self.node.disk.heal();
         let shards = 1 + self.dice.below(4) as u16;
         self.boot(shards, 64 << 20, accept_loss);
-        self.checkers.loss_reported &= !accept_loss;
         self.draining = true;
         if !self.wait(STEPS_TO_SERVE, "serve", |sim| sim.node.serving) {
             return;
@@ -363,8 +370,8 @@ impl Sim {
             next_number: &mut self.next_number,
             lie: self.lie,
             at: self.at,
-            boot: self.node.boots,
-            wall_ms: self.node.wall_ms(self.now_us) - self.node.wall_off_ms,
+            boot: self.boot,
+            wall_ms: true_wall_ms(self.now_us),
             now_us: self.now_us,
             rest_ms: 0,
             draining: self.draining,
@@ -394,7 +401,10 @@ impl Sim {
 
     fn look_at_dirs(&mut self) {
         let now = self.replica_dirs();
-        if self.lie == Some(Lie::FilesRemoved) && self.dice.chance(10) && let Some(dir) = now.first() {
+        if self.lie == Some(Lie::FilesRemoved)
+            && self.dice.chance(10)
+            && let Some(dir) = now.first()
+        {
             self.node.remove_tree(format!("replicas/{dir}"));
         }
         let gone: Vec<String> = self.dirs.difference(&now).cloned().collect();

@@ -3,7 +3,7 @@
 use crate::{Lie, Plan, run_twice, run_with};
 
 /// Seeds of an ordinary test run; `scripts/sim` runs many more.
-const SEEDS: u64 = 150;
+const SEEDS: u64 = 60;
 
 #[test]
 fn seeds_hold() {

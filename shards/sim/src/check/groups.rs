@@ -4,21 +4,22 @@ use super::{Checker, Highest, Seen, Verdict};
 
 #[derive(Default)]
 pub struct Groups {
-    asked: i64,
+    /// The highest offset that was ever sent.
+    asked: Option<i64>,
     known: Highest,
 }
 
 impl Checker for Groups {
     fn see(&mut self, at: u64, seen: &Seen<'_>) -> Verdict {
         match seen {
-            Seen::CommitAsked { offset } => self.asked = self.asked.max(*offset),
+            Seen::CommitAsked { offset } => self.asked = self.asked.max(Some(*offset)),
             Seen::Committed { offset } => self.known.raise(at, *offset),
             Seen::CommittedSeen { asked, offset } => {
                 if let Some(known) = self.known.before(*asked).filter(|known| known > offset) {
                     return Err(format!("offset {known} was committed, {offset} is fetched"));
                 }
-                if *offset > self.asked {
-                    return Err(format!("offset {offset} is fetched, at most {} was committed", self.asked));
+                if let Some(asked) = self.asked.filter(|asked| offset > asked) {
+                    return Err(format!("offset {offset} is fetched, at most {asked} was committed"));
                 }
                 self.known.raise(at, *offset);
             }

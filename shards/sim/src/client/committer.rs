@@ -47,8 +47,7 @@ impl Committer {
         self.next += 1;
         self.asked = Some(Asked::Commit(offset));
         cx.see(Seen::CommitAsked { offset });
-        let partition =
-            OffsetCommitRequestPartition::default().with_partition_index(0).with_committed_offset(offset);
+        let partition = OffsetCommitRequestPartition::default().with_partition_index(0).with_committed_offset(offset);
         let topic =
             OffsetCommitRequestTopic::default().with_name(TopicName(text(KEPT))).with_partitions(vec![partition]);
         let request = OffsetCommitRequest::default()

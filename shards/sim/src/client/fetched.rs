@@ -1,9 +1,9 @@
 //! A fetch of one partition, and what its answer says.
 
 use bytes::Bytes;
+use heddle_protocol::Uuid;
 use heddle_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use heddle_protocol::messages::{BrokerId, FetchRequest, FetchResponse};
-use heddle_protocol::Uuid;
 
 use super::Cx;
 use crate::check::{Part, Seen};

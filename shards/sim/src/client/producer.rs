@@ -5,9 +5,9 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
+use heddle_protocol::Uuid;
 use heddle_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use heddle_protocol::messages::{InitProducerIdRequest, InitProducerIdResponse, ProduceRequest, ProduceResponse};
-use heddle_protocol::Uuid;
 
 use super::{Cx, OUT_OF_ORDER, Request, Role, STORAGE, UNKNOWN_TOPIC, UNKNOWN_TOPIC_ID, is_retriable};
 use crate::check::{Part, Seen};
@@ -135,9 +135,9 @@ impl Producer {
     }
 
     fn find(&self, name: u64) -> Option<usize> {
-        self.queue.iter().position(|batch| {
-            if self.idempotent { batch.sequence as u64 == name } else { batch.numbers[0] == name }
-        })
+        self.queue
+            .iter()
+            .position(|batch| if self.idempotent { batch.sequence as u64 == name } else { batch.numbers[0] == name })
     }
 
     fn on_id(&mut self, answer: Bytes) -> Result<(), String> {
