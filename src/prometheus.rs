@@ -12,6 +12,7 @@ pub fn write(shards: &[Metrics], drivers: &[DriverStats]) -> String {
     network(&mut page, shards, drivers);
     journal(&mut page, shards, drivers);
     memory(&mut page, shards);
+    compaction(&mut page, shards);
     turns(&mut page, shards, drivers);
     page.text
 }
@@ -140,6 +141,17 @@ fn memory(page: &mut Page, shards: &[Metrics]) {
     let of = |m: &Metrics| m.damaged_partitions as f64;
     let help = "Replicas whose journal is damaged: read-only until repaired.";
     page.by_shard("heddle_damaged_partitions", "gauge", help, shards, of);
+}
+
+fn compaction(page: &mut Page, shards: &[Metrics]) {
+    let of = |m: &Metrics| m.compaction_dirty_bytes as f64;
+    let help = "Bytes of closed segments of compacted topics that wait to be compacted.";
+    page.by_shard("heddle_compaction_dirty_bytes", "gauge", help, shards, of);
+    let of = |m: &Metrics| m.compaction_rounds as f64;
+    page.by_shard("heddle_compaction_rounds_total", "counter", "Rounds of compaction ended.", shards, of);
+    let of = |m: &Metrics| m.compaction_failures as f64;
+    let help = "Rounds of compaction that failed; each is tried again.";
+    page.by_shard("heddle_compaction_failures_total", "counter", help, shards, of);
 }
 
 fn turns(page: &mut Page, shards: &[Metrics], drivers: &[DriverStats]) {

@@ -8,6 +8,7 @@
 
 mod budget;
 mod clock;
+mod compaction;
 mod config;
 mod controller_room;
 mod coordinators;

@@ -40,6 +40,10 @@ pub struct Metrics {
     pub request_bytes: u64,
     pub memory_bytes: u64,
     pub queued_asks: u64,
+    /// Bytes of closed segments that wait to be compacted, rounds ended, and how many of these failed.
+    pub compaction_dirty_bytes: u64,
+    pub compaction_rounds: u64,
+    pub compaction_failures: u64,
 }
 
 pub(crate) fn scrape(shard: &Shard) -> Metrics {
@@ -59,5 +63,8 @@ pub(crate) fn scrape(shard: &Shard) -> Metrics {
         request_bytes: shard.api.memory() as u64,
         memory_bytes: shard.budget.memory() as u64,
         queued_asks: shard.asks.len() as u64,
+        compaction_dirty_bytes: shard.compaction.dirty_bytes(),
+        compaction_rounds: shard.compaction.rounds().0,
+        compaction_failures: shard.compaction.rounds().1,
     }
 }

@@ -14,6 +14,7 @@ use rustc_hash::FxHashMap;
 
 use crate::budget::Budget;
 use crate::clock::TrustedClock;
+use crate::compaction::Compaction;
 use crate::coordinators::Coordinators;
 use crate::entropy::Entropy;
 use crate::leaders::Leaders;
@@ -54,6 +55,7 @@ pub struct Shard {
     pub(crate) entropy: Entropy,
     pub(crate) budget: Budget,
     pub(crate) gauges: Gauges,
+    pub(crate) compaction: Compaction,
     said: Said,
     /// Replicas created or recovered that do not serve yet, and the image version last reported as reconciled.
     pub(crate) unserved: BTreeSet<ReplicaNumber>,
@@ -107,6 +109,7 @@ impl Shard {
             entropy: Entropy::new(config.seed, me.0),
             budget: Budget::new(config.memory),
             gauges: Gauges::default(),
+            compaction: Compaction::default(),
             said: Said::default(),
             unserved: BTreeSet::new(),
             reconciled: 0,
@@ -404,7 +407,9 @@ impl Shard {
                     world.now = trusted;
                     replica.maintain(world);
                 });
+                self.weigh_compaction(slot);
             }
+            self.advance_compaction();
         }
     }
 

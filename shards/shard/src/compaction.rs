@@ -1,0 +1,99 @@
+//! Whose segments are compacted next: one replica of a core at a time, the one in the deepest debt first (trap 21).
+
+use std::collections::BTreeMap;
+
+use heddle_model::Mono;
+
+use crate::turn::Shard;
+
+/// A round that failed, or could not begin, is tried again after this. Milliseconds.
+const RETRY_MS: u64 = 60_000;
+/// The map of keys takes at most this part of the core's memory, and never more than this. Bytes.
+const MEMORY_PART: usize = 16;
+const MAP_BYTES_MAX: usize = 128 * 1024 * 1024;
+
+#[derive(Default)]
+pub struct Compaction {
+    /// Slot of the replica whose round is under way.
+    running: Option<usize>,
+    seats: BTreeMap<usize, Seat>,
+    rounds: u64,
+    failures: u64,
+}
+
+/// A replica that has something to compact, as of its last visit.
+#[derive(Clone, Copy, Default)]
+struct Seat {
+    dirty_bytes: u64,
+    ratio: f64,
+    is_due: bool,
+    not_before: Mono,
+}
+
+impl Compaction {
+    /// Bytes of closed segments that wait.
+    pub fn dirty_bytes(&self) -> u64 {
+        self.seats.values().map(|seat| seat.dirty_bytes).sum()
+    }
+
+    /// Rounds ended, and how many of them failed.
+    pub fn rounds(&self) -> (u64, u64) {
+        (self.rounds, self.failures)
+    }
+
+    fn next(&self, now: Mono) -> Option<usize> {
+        let due = self.seats.iter().filter(|(_, seat)| seat.is_due && seat.not_before <= now);
+        due.max_by(|(_, one), (_, other)| one.ratio.total_cmp(&other.ratio)).map(|(slot, _)| *slot)
+    }
+}
+
+impl Shard {
+    /// A replica's housekeeping came around: ask what it has to compact.
+    pub(crate) fn weigh_compaction(&mut self, slot: usize) {
+        let now = self.now;
+        let debt = self.replicas[slot].as_deref_mut().map(|replica| replica.compaction_debt(now)).unwrap_or_default();
+        if debt.dirty_bytes == 0 {
+            self.compaction.seats.remove(&slot);
+            return;
+        }
+        let seat = self.compaction.seats.entry(slot).or_default();
+        (seat.dirty_bytes, seat.ratio, seat.is_due) = (debt.dirty_bytes, debt.ratio(), debt.is_due);
+    }
+
+    /// Begin the next round once the one before has ended. Called with the housekeeping, about once a second.
+    pub(crate) fn advance_compaction(&mut self) {
+        if let Some(slot) = self.compaction.running {
+            if self.replicas[slot].as_ref().is_some_and(|replica| replica.is_compacting()) {
+                return;
+            }
+            let failed = self.replicas[slot].as_ref().is_some_and(|replica| replica.compaction_failed());
+            self.compaction.running = None;
+            self.compaction.rounds += 1;
+            self.compaction.failures += u64::from(failed);
+            self.weigh_compaction(slot);
+            if failed {
+                self.put_off_compaction(slot);
+            }
+        }
+        if self.stop.is_asked() {
+            return;
+        }
+        let Some(slot) = self.compaction.next(self.now.mono) else { return };
+        let map_bytes = (self.config.memory / MEMORY_PART).min(MAP_BYTES_MAX);
+        let mut began = false;
+        self.with_replica(slot, |replica, world| began = replica.compact(map_bytes, world));
+        if began {
+            self.compaction.running = Some(slot);
+            self.budget.touch(slot);
+        } else {
+            self.weigh_compaction(slot);
+            self.put_off_compaction(slot);
+        }
+    }
+
+    fn put_off_compaction(&mut self, slot: usize) {
+        if let Some(seat) = self.compaction.seats.get_mut(&slot) {
+            seat.not_before = self.now.mono.plus_ms(RETRY_MS);
+        }
+    }
+}
