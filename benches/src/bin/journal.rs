@@ -204,7 +204,12 @@ impl Bench {
         }
     }
 
-    fn on_neighbour(&mut self, seq: u32, result: Result<heddle_border::Done, heddle_border::Failed>, out: &mut Out<Found>) {
+    fn on_neighbour(
+        &mut self,
+        seq: u32,
+        result: Result<heddle_border::Done, heddle_border::Failed>,
+        out: &mut Out<Found>,
+    ) {
         match (seq, result.expect("the disk works")) {
             (0, _) => {
                 let op = DiskOp::Allocate { file: NEIGHBOUR_FILE, from: 0, len: NEIGHBOUR_FILE_BYTES };

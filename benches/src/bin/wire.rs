@@ -48,9 +48,8 @@ fn topic() -> TopicName {
 }
 
 fn produce(partitions: i32, bytes: usize) -> Bytes {
-    let data = |index| {
-        PartitionProduceData::default().with_index(index).with_records(Some(Bytes::from(vec![b'x'; bytes])))
-    };
+    let data =
+        |index| PartitionProduceData::default().with_index(index).with_records(Some(Bytes::from(vec![b'x'; bytes])));
     let topic = TopicProduceData::default().with_name(topic()).with_partition_data((0..partitions).map(data).collect());
     let request = ProduceRequest::default().with_acks(-1).with_timeout_ms(30_000).with_topic_data(vec![topic]);
     let mut out = BytesMut::new();
@@ -60,7 +59,8 @@ fn produce(partitions: i32, bytes: usize) -> Bytes {
 
 fn fetch(partitions: i32, bytes: usize) -> (FetchResponse, kafka_protocol::messages::FetchResponse) {
     let records = Bytes::from(vec![b'x'; bytes]);
-    let ours = |index| FetchPartition { records: vec![records.clone()], high_watermark: 9, ..FetchPartition::empty(index) };
+    let ours =
+        |index| FetchPartition { records: vec![records.clone()], high_watermark: 9, ..FetchPartition::empty(index) };
     let theirs = |index| {
         PartitionData::default().with_partition_index(index).with_high_watermark(9).with_records(Some(records.clone()))
     };

@@ -42,7 +42,7 @@ impl Replica {
         if let Err(refusal) = self.may_read(read.epoch) {
             return refuse(ticket, refusal, world);
         }
-        let (start, end) = (self.group.log_start(), self.log.end());
+        let (start, end) = (self.log_start(), self.log.end());
         if read.from < start || read.from > end {
             let high_watermark = self.high_watermark();
             return refuse(ticket, Refusal::OffsetOutOfRange { log_start: start, high_watermark }, world);
@@ -100,7 +100,7 @@ impl Replica {
             Visibility::LastStable => self.last_stable(),
         };
         let have = if visible > from { self.log.bytes_between(from, visible) } else { 0 };
-        if self.may_read(epoch).is_err() || from < self.group.log_start() || have >= min_bytes.max(1) {
+        if self.may_read(epoch).is_err() || from < self.log_start() || have >= min_bytes.max(1) {
             world.answers.push((ticket, Answer::Ready));
             return;
         }
@@ -126,8 +126,8 @@ impl Replica {
         let result = match query {
             OffsetQuery::Latest => return self.answer_offset(ticket, Some(visible), -1, self.group.term(), world),
             OffsetQuery::Earliest => {
-                let term = self.group.history().point(self.group.log_start()).term;
-                return self.answer_offset(ticket, Some(self.group.log_start()), -1, term, world);
+                let term = self.group.history().point(self.log_start()).term;
+                return self.answer_offset(ticket, Some(self.log_start()), -1, term, world);
             }
             OffsetQuery::MaxTimestamp => self.log.max_timestamp(id, visible, world.effects),
             OffsetQuery::AtOrAfter(time) => self.log.find_time(id, time, visible, world.effects),
@@ -200,7 +200,7 @@ impl Replica {
             Some(mut bytes) if bytes.len() == 20 => {
                 let (offset, timestamp, term) = (Offset(bytes.get_i64()), bytes.get_i64(), Term(bytes.get_i32()));
                 // The batch may begin below the log start; records there do not exist any more.
-                let offset = offset.max(self.group.log_start());
+                let offset = offset.max(self.log_start());
                 self.answer_offset(ticket, Some(offset), timestamp, term, world);
             }
             _ => refuse(ticket, Refusal::Corrupt("a stored batch does not decode".into()), world),
@@ -254,7 +254,7 @@ impl Replica {
             parts: Vec::new(),
             high_watermark: self.high_watermark(),
             last_stable: self.last_stable(),
-            log_start: self.group.log_start(),
+            log_start: self.log_start(),
             aborted: Vec::new(),
             diverging: None,
         }

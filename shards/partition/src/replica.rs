@@ -130,6 +130,12 @@ impl Replica {
         if self.damaged { self.log.end() } else { self.group.commit() }
     }
 
+    /// Where the log begins, for everybody who asks: a start that is not safe yet is told to nobody, since a crash would
+    /// take it back.
+    pub fn log_start(&self) -> Offset {
+        self.log.start()
+    }
+
     /// The last stable offset, exclusive: everything below it belongs to no transaction that may still abort.
     pub fn last_stable(&self) -> Offset {
         let open = self.producers.first_open().into_iter().chain(self.ending.keys().next().copied()).min();
@@ -161,7 +167,7 @@ impl Replica {
     pub fn described(&self) -> Described {
         Described {
             bytes: self.log.bytes(),
-            log_start: self.group.log_start(),
+            log_start: self.log_start(),
             high_watermark: self.high_watermark(),
             end: self.log.end(),
             term: self.group.term(),

@@ -184,7 +184,7 @@ impl Replica {
     }
 
     fn appended(&self) -> Appended {
-        Appended { base: Offset(-1), append_time: None, log_start: self.group.log_start() }
+        Appended { base: Offset(-1), append_time: None, log_start: self.log_start() }
     }
 
     fn append_time(&self, timestamp: i64) -> Option<i64> {
@@ -277,7 +277,7 @@ impl Replica {
         } else if self.settings.cleanup_compact && !self.settings.cleanup_delete {
             Some(Refusal::PolicyViolation)
         } else if before.is_some_and(|o| o > high_watermark || o < Offset::ZERO) {
-            Some(Refusal::OffsetOutOfRange { log_start: self.group.log_start(), high_watermark })
+            Some(Refusal::OffsetOutOfRange { log_start: self.log_start(), high_watermark })
         } else {
             None
         };
@@ -304,7 +304,7 @@ impl Replica {
 
     fn answer_deletions(&mut self, world: &mut World<'_>) {
         let durable = self.log.start();
-        let low = Answer::LowWatermark(self.group.log_start());
+        let low = Answer::LowWatermark(durable);
         self.deletions.retain(|(ticket, start)| {
             if *start <= durable {
                 world.answers.push((*ticket, low.clone()));

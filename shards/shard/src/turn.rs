@@ -66,6 +66,9 @@ pub struct Shard {
     maintain_next: usize,
     // What the rooms said during this turn; emptied by `carry`.
     pub(crate) asks: VecDeque<(Ticket, Target, Ask)>,
+    /// Watches to end. They come behind all asks: one that overtook its watch would end nothing, and the watch would hold
+    /// its answer slot until records arrive.
+    cancels: Vec<(Ticket, Target)>,
     pub(crate) answers: Vec<(Ticket, partition::Answer)>,
     pub(crate) replies: Vec<(Ticket, Answer)>,
     pub(crate) news: Vec<News>,
@@ -117,6 +120,7 @@ impl Shard {
             maintain_at: Mono(0),
             maintain_next: 0,
             asks: VecDeque::new(),
+            cancels: Vec::new(),
             answers: Vec::new(),
             replies: Vec::new(),
             news: Vec::new(),
@@ -222,7 +226,7 @@ impl Shard {
                     self.with_api(|api, view, wish| api.on_answer(ticket, answer, view, wish));
                 }
             }
-            Mail::Cancels(cancels) => cancels.into_iter().for_each(|(ticket, target)| self.cancel(ticket, target)),
+            Mail::Cancels(cancels) => self.cancels.extend(cancels),
             Mail::Image(image) => self.on_image(image),
             Mail::Reconciled { version } => self.on_reconciled(from, version),
             Mail::Leaders(leaders) => {
@@ -268,6 +272,8 @@ impl Shard {
                 self.take_wishes();
             } else if let Some((ticket, target, ask)) = self.asks.pop_front() {
                 self.ask(ticket, target, ask);
+            } else if let Some((ticket, target)) = self.cancels.pop() {
+                self.cancel(ticket, target);
             } else if !self.answers.is_empty() {
                 for (ticket, answer) in std::mem::take(&mut self.answers) {
                     self.deliver_partition(ticket, answer);
@@ -297,7 +303,7 @@ impl Shard {
         }
         for (ticket, target) in std::mem::take(&mut self.wish.cancels) {
             match self.route(&target) {
-                Some(core) if core == self.me => self.cancel(ticket, target),
+                Some(core) if core == self.me => self.cancels.push((ticket, target)),
                 Some(core) => self.abroad.entry(core).or_default().cancels.push((ticket, target)),
                 // The partition is gone, and its replica answered everybody when it left.
                 None => {}
@@ -340,6 +346,12 @@ impl Shard {
 
     fn cancel(&mut self, ticket: Ticket, target: Target) {
         let Target::Partition(partition) = target else { return };
+        for (_, asks) in &mut self.early {
+            if let Some(at) = asks.iter().position(|(early, ..)| *early == ticket) {
+                asks.remove(at);
+                return self.answers.push((ticket, partition::Answer::Ready));
+            }
+        }
         if let Some(slot) = self.by_partition.get(&partition).copied() {
             self.with_replica(slot, |replica, world| replica.cancel(ticket, world));
         }
@@ -407,6 +419,7 @@ impl Shard {
                     world.now = trusted;
                     replica.maintain(world);
                 });
+                self.budget.touch(slot);
                 self.weigh_compaction(slot);
             }
             self.advance_compaction();
