@@ -3,7 +3,7 @@
 use crate::{Lie, Plan, run_twice, run_with};
 
 /// Seeds of an ordinary test run; `scripts/sim` runs many more.
-const SEEDS: u64 = 60;
+const SEEDS: u64 = if cfg!(debug_assertions) { 25 } else { 140 };
 
 #[test]
 fn seeds_hold() {
