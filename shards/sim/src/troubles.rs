@@ -14,7 +14,7 @@ const HALF_AN_HOUR_MS: i64 = 1_800_000;
 pub fn due(life: &Life, step: u64, node: &mut Node, dice: &mut Dice, trace: &mut Trace) {
     let Some(trouble) = life.trouble else { return };
     let begins = match trouble {
-        Trouble::ReadError if life.steps % 2 == 0 => 0,
+        Trouble::ReadError if life.steps.is_multiple_of(2) => 0,
         _ => life.steps / 3,
     };
     if step == begins {

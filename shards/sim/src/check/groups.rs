@@ -14,7 +14,7 @@ impl Checker for Groups {
         match seen {
             Seen::CommitAsked { offset } => self.asked = self.asked.max(Some(*offset)),
             Seen::Committed { offset } => self.known.raise(at, *offset),
-            Seen::CommittedSeen { asked, offset } => {
+            Seen::CommittedFound { asked, offset } => {
                 if let Some(known) = self.known.before(*asked).filter(|known| known > offset) {
                     return Err(format!("offset {known} was committed, {offset} is fetched"));
                 }

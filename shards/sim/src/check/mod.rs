@@ -98,7 +98,7 @@ pub enum Seen<'a> {
         topic: usize,
     },
     /// Metadata of a name: the incarnation that holds it now, `None` if there is none.
-    TopicSeen {
+    TopicFound {
         name: &'a str,
         topic: Option<usize>,
         latest: usize,
@@ -117,7 +117,7 @@ pub enum Seen<'a> {
     Committed {
         offset: i64,
     },
-    CommittedSeen {
+    CommittedFound {
         asked: u64,
         offset: i64,
     },

@@ -24,7 +24,7 @@ impl Checker for Topics {
             Seen::TopicDeleted { topic } => {
                 self.gone.insert(*topic);
             }
-            Seen::TopicSeen { name, topic, latest } => match topic {
+            Seen::TopicFound { name, topic, latest } => match topic {
                 Some(topic) if self.gone.contains(topic) => {
                     return Err(format!("{name} is back as incarnation {topic}, which was deleted"));
                 }

@@ -133,7 +133,7 @@ impl Admin {
             Some(Some(holder)) => Some(holder),
             None => None,
         };
-        cx.see(Seen::TopicSeen { name: &name, topic: holder, latest });
+        cx.see(Seen::TopicFound { name: &name, topic: holder, latest });
         self.unsure.remove(&name);
         let topic = &mut cx.catalog.topics[latest];
         match (topic.state, holder == Some(latest)) {

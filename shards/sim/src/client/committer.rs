@@ -76,7 +76,7 @@ impl Committer {
         let partition = group.topics.first().and_then(|topic| topic.partitions.first());
         let partition = partition.ok_or("no partition in OffsetFetch's answer")?;
         if partition.error_code == 0 {
-            cx.see(Seen::CommittedSeen { asked, offset: partition.committed_offset });
+            cx.see(Seen::CommittedFound { asked, offset: partition.committed_offset });
             self.last_look = cx.draining;
         }
         Ok(partition.error_code)
