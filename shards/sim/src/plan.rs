@@ -73,7 +73,7 @@ pub struct Plan {
 
 impl Plan {
     pub fn of(seed: u64) -> Plan {
-        let mut dice = Dice::new(seed ^ 0x5eed_0f1e);
+        let mut dice = Dice::new(seed ^ 0x005e_ed0f_1ead);
         let dice = &mut dice;
         let large = dice.chance(35);
         let sizes = match (large, dice.below(3)) {
