@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use heddle_api::Histogram;
 use heddle_shard::{Metrics, TURN_BOUNDS_US};
-use heddle_uring::Stats as DriverStats;
+use heddle_uring::{SYNC_BOUNDS_US, Stats as DriverStats};
 
 pub fn write(shards: &[Metrics], drivers: &[DriverStats]) -> String {
     let mut page = Page { text: String::with_capacity(32 * 1024) };
@@ -46,6 +46,20 @@ impl Page {
         for (shard, stats) in all.iter().enumerate() {
             self.value(name, &format!("shard=\"{shard}\""), of(stats));
         }
+    }
+
+    /// One core's counts by fixed bounds, longer ones last; bounds and sum in microseconds, written in seconds.
+    fn bounded(&mut self, name: &str, shard: usize, bounds_us: &[u64], counts: &[u64], sum_us: u64) {
+        let mut seen = 0;
+        for (bound, count) in bounds_us.iter().zip(counts) {
+            seen += count;
+            let le = *bound as f64 / 1e6;
+            self.value(&format!("{name}_bucket"), &format!("shard=\"{shard}\",le=\"{le}\""), seen);
+        }
+        let all: u64 = counts.iter().sum();
+        self.value(&format!("{name}_bucket"), &format!("shard=\"{shard}\",le=\"+Inf\""), all);
+        self.value(&format!("{name}_sum"), &format!("shard=\"{shard}\""), sum_us as f64 / 1e6);
+        self.value(&format!("{name}_count"), &format!("shard=\"{shard}\""), all);
     }
 
     /// `labels` without braces; values recorded in microseconds, written in seconds.
@@ -120,6 +134,11 @@ fn journal(page: &mut Page, shards: &[Metrics], drivers: &[DriverStats]) {
     page.by_driver("heddle_disk_read_bytes_total", "counter", "Bytes read from disk.", drivers, of);
     let of = |s: &DriverStats| s.disk_reads as f64;
     page.by_driver("heddle_disk_reads_total", "counter", "Disk reads.", drivers, of);
+    let name = "heddle_disk_sync_duration_seconds";
+    page.head(name, "histogram", "Durable writes and syncs, from their submission to their completion.");
+    for (shard, of) in drivers.iter().enumerate() {
+        page.bounded(name, shard, &SYNC_BOUNDS_US, &of.syncs.counts, of.syncs.sum_us);
+    }
 }
 
 fn memory(page: &mut Page, shards: &[Metrics]) {
@@ -158,17 +177,8 @@ fn turns(page: &mut Page, shards: &[Metrics], drivers: &[DriverStats]) {
     let name = "heddle_turn_duration_seconds";
     page.head(name, "histogram", "Length of a core's turns.");
     for m in shards {
-        let shard = m.shard;
-        let mut seen = 0;
-        for (bound, count) in TURN_BOUNDS_US.iter().zip(&m.gauges.turns) {
-            seen += count;
-            let le = *bound as f64 / 1e6;
-            page.value(&format!("{name}_bucket"), &format!("shard=\"{shard}\",le=\"{le}\""), seen);
-        }
-        let all: u64 = m.gauges.turns.iter().sum();
-        page.value(&format!("{name}_bucket"), &format!("shard=\"{shard}\",le=\"+Inf\""), all);
-        page.value(&format!("{name}_sum"), &format!("shard=\"{shard}\""), m.gauges.turns_us as f64 / 1e6);
-        page.value(&format!("{name}_count"), &format!("shard=\"{shard}\""), all);
+        let turns = &m.gauges;
+        page.bounded(name, usize::from(m.shard), &TURN_BOUNDS_US, &turns.turns, turns.turns_us);
     }
     let of = |m: &Metrics| m.queued_asks as f64;
     page.by_shard("heddle_queued_asks", "gauge", "Questions waiting within a core.", shards, of);

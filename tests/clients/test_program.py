@@ -62,6 +62,7 @@ def test_the_admin_port_tells_health_and_metrics(broker, topic):
     assert status == 200
     assert 'heddle_request_duration_seconds_count{api="Produce"}' in text
     assert "heddle_journal_frames_total" in text
+    assert "heddle_disk_sync_duration_seconds_count" in text
 
 
 def test_garbage_on_the_socket_ends_that_connection_only(broker, topic):

@@ -59,6 +59,8 @@ pub struct Worker {
     /// (producer, broker) that failed, and when to try again.
     resting: BTreeMap<(usize, i32), u64>,
     wakes: BinaryHeap<Reverse<(u64, usize)>>,
+    /// The earliest entry of each producer in `wakes`, so that an answer adds none that is there already.
+    planned: Vec<u64>,
     tally: Tally,
     report: Sender<Tally>,
 }
@@ -83,6 +85,7 @@ impl Worker {
             cluster,
             epoll,
             timer,
+            planned: vec![u64::MAX; producers.len()],
             producers,
             connections: Vec::new(),
             routes: BTreeMap::new(),
@@ -180,17 +183,21 @@ impl Worker {
                 break;
             }
             self.wakes.pop();
+            if at == self.planned[producer] {
+                self.planned[producer] = u64::MAX;
+            }
             self.producers[producer].on_time(now, &mut self.tally);
             self.send_what_is_ready(producer);
             self.schedule(producer);
         }
     }
 
-    /// An entry too many wakes a producer for nothing, which does no harm.
+    /// An entry that is overtaken by an earlier one wakes a producer for nothing, which does no harm.
     fn schedule(&mut self, producer: usize) {
         let rest = self.resting.range((producer, i32::MIN)..=(producer, i32::MAX)).map(|(_, at)| *at).min();
         let wake = self.producers[producer].wakes_at().into_iter().chain(rest).min();
-        if let Some(at) = wake {
+        if let Some(at) = wake.filter(|at| *at < self.planned[producer]) {
+            self.planned[producer] = at;
             self.wakes.push(Reverse((at, producer)));
         }
     }

@@ -343,7 +343,8 @@ impl<M: Machine> Core<M> {
     }
 
     fn disk_step(&mut self) -> (&mut Disk, disk::Step<'_>) {
-        let step = disk::Step { ring: &mut self.ring, events: &mut self.events, counters: &self.counters };
+        let clock = self.shared.clock;
+        let step = disk::Step { ring: &mut self.ring, events: &mut self.events, counters: &self.counters, clock };
         (&mut self.disk, step)
     }
 }

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use heddle_border::{Blocks, DiskOp, Done, Event, Failed, Fault, FileId, Token};
+use heddle_model::Mono;
 use heddle_model::limits::BLOCK_BYTES;
 use io_uring::{opcode, squeue, types};
 use nix::libc;
@@ -16,6 +17,7 @@ use nix::sys::eventfd::EventFd;
 use rustc_hash::FxHashMap;
 use slab::Slab;
 
+use crate::clock::Clock;
 use crate::cold::{self, Cold, Gave, Opened, Outcome};
 use crate::fault;
 use crate::path::{resolve, resolve_dir};
@@ -49,6 +51,7 @@ struct Op {
     /// Bytes done so far.
     done: usize,
     work: Work,
+    begun: Mono,
     trace: u64,
 }
 
@@ -66,6 +69,7 @@ pub(crate) struct Step<'a> {
     pub(crate) ring: &'a mut Ring,
     pub(crate) events: &'a mut VecDeque<Event>,
     pub(crate) counters: &'a Counters,
+    pub(crate) clock: Clock,
 }
 
 impl Step<'_> {
@@ -188,7 +192,7 @@ impl Disk {
             Work::Write { .. } => step.counters.disk_writes.add(1),
             Work::Sync => step.counters.disk_syncs.add(1),
         }
-        let slot = self.ops.insert(Op { token, file, at, done: 0, work, trace });
+        let slot = self.ops.insert(Op { token, file, at, done: 0, work, begun: step.clock.mono(), trace });
         self.push(slot, step);
     }
 
@@ -207,7 +211,10 @@ impl Disk {
         match op.on_result(done.result, direct, step.counters) {
             Progress::More => self.push(slot, step),
             Progress::Over(result) => {
-                let Op { token, file, done, work, trace, .. } = self.ops.remove(slot);
+                let Op { token, file, done, work, begun, trace, .. } = self.ops.remove(slot);
+                if matches!(work, Work::Write { durable: true, .. } | Work::Sync) {
+                    step.counters.syncs.record(step.clock.mono().since_us(begun));
+                }
                 self.trace_end(trace, result.is_ok());
                 step.answer(token, work.into_answer(result, done));
                 self.release(file);

@@ -23,4 +23,4 @@ mod trace;
 mod work;
 
 pub use start::{CoreConfig, Options, Running, start};
-pub use stats::Stats;
+pub use stats::{SYNC_BOUNDS_US, Stats, Syncs};

@@ -11,22 +11,53 @@ impl Counter {
     }
 }
 
+/// Bounds of the histogram of syncs. Microseconds.
+pub const SYNC_BOUNDS_US: [u64; 14] =
+    [50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000];
+
+/// How long durable writes and syncs took.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Syncs {
+    /// As many as took at most each bound, and longer ones last.
+    pub counts: [u64; SYNC_BOUNDS_US.len() + 1],
+    pub sum_us: u64,
+}
+
+#[derive(Default)]
+pub(crate) struct SyncCounters {
+    counts: [Counter; SYNC_BOUNDS_US.len() + 1],
+    sum_us: Counter,
+}
+
+impl SyncCounters {
+    pub(crate) fn record(&self, us: u64) {
+        self.counts[SYNC_BOUNDS_US.partition_point(|bound| *bound < us)].add(1);
+        self.sum_us.add(us);
+    }
+
+    fn read(&self) -> Syncs {
+        Syncs { counts: self.counts.each_ref().map(|count| count.0.load(Relaxed)), sum_us: self.sum_us.0.load(Relaxed) }
+    }
+}
+
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// One core's counters since start.
         #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
         pub struct Stats {
             $($(#[$doc])* pub $name: u64,)*
+            pub syncs: Syncs,
         }
 
         #[derive(Default)]
         pub(crate) struct Counters {
             $(pub(crate) $name: Counter,)*
+            pub(crate) syncs: SyncCounters,
         }
 
         impl Counters {
             pub(crate) fn read(&self) -> Stats {
-                Stats { $($name: self.$name.0.load(Relaxed),)* }
+                Stats { $($name: self.$name.0.load(Relaxed),)* syncs: self.syncs.read() }
             }
         }
     };
@@ -64,4 +95,20 @@ counters! {
     /// Doorbells rung because another core slept.
     doorbells,
     works,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sync_counts_at_the_first_bound_that_holds_it() {
+        let syncs = SyncCounters::default();
+        for us in [0, 50, 51, 1_000_000, 1_000_001] {
+            syncs.record(us);
+        }
+        let read = syncs.read();
+        assert_eq!((read.counts[0], read.counts[1], read.counts[13], read.counts[14]), (2, 1, 1, 1));
+        assert_eq!(read.sum_us, 2_000_102);
+    }
 }
