@@ -7,17 +7,27 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use heddle_model::ShardId;
-use heddle_shard::{Mail, Metrics};
+use heddle_shard::{Mail, Metrics, SurveyPage};
 use tiny_http::{Header, Method, Request, Response, Server};
 
+use crate::lag::Lag;
 use crate::prometheus;
 use crate::run::Cores;
 
 /// A core that does not answer within this is said to be unhealthy.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// What a core answered.
+pub enum Told {
+    Metrics(Box<Metrics>),
+    Surveyed(ShardId, Box<SurveyPage>),
+}
+
+/// The request that it answers stands in front.
+type Hear = Receiver<(u64, Told)>;
+
 pub struct Admin {
-    answers: Mutex<Sender<(u64, Metrics)>>,
+    answers: Mutex<Sender<(u64, Told)>>,
 }
 
 impl Admin {
@@ -33,15 +43,15 @@ impl Admin {
         Ok(Arc::new(Admin { answers: Mutex::new(answers) }))
     }
 
-    pub fn on_metrics(&self, id: u64, metrics: Metrics) {
+    pub fn on_told(&self, id: u64, told: Told) {
         if let Ok(answers) = self.answers.lock() {
             // If the server thread is gone nobody asks any more.
-            let _ = answers.send((id, metrics));
+            let _ = answers.send((id, told));
         }
     }
 }
 
-fn serve(server: &Server, cores: &Cores, hear: &Receiver<(u64, Metrics)>) {
+fn serve(server: &Server, cores: &Cores, hear: &Hear) {
     let scrapes = AtomicU64::new(0);
     for request in server.incoming_requests() {
         let id = scrapes.fetch_add(1, Ordering::Relaxed);
@@ -53,7 +63,7 @@ fn serve(server: &Server, cores: &Cores, hear: &Receiver<(u64, Metrics)>) {
     }
 }
 
-fn answer(request: &Request, cores: &Cores, hear: &Receiver<(u64, Metrics)>, id: u64) -> (u16, String) {
+fn answer(request: &Request, cores: &Cores, hear: &Hear, id: u64) -> (u16, String) {
     if *request.method() != Method::Get {
         return (405, "expected GET\n".into());
     }
@@ -69,12 +79,15 @@ fn answer(request: &Request, cores: &Cores, hear: &Receiver<(u64, Metrics)>, id:
         "/health" => (503, format!("{} of {} cores answer\n", metrics.len(), count)),
         "/ready" if all && metrics.iter().all(|m| m.ready) => (200, "ready\n".into()),
         "/ready" => (503, "starting or stopping\n".into()),
-        _ => (200, prometheus::write(&metrics, &cores.stats())),
+        _ => {
+            let lag = Lag::ask(cores, id, || surveyed(hear, id));
+            (200, prometheus::write(&metrics, &cores.stats(), lag.as_ref()))
+        }
     }
 }
 
 /// What the cores say of themselves, in their order; those that do not answer in time are missing.
-fn scrape(cores: &Cores, hear: &Receiver<(u64, Metrics)>, id: u64) -> Vec<Metrics> {
+fn scrape(cores: &Cores, hear: &Hear, id: u64) -> Vec<Metrics> {
     let count = cores.stats().len();
     for shard in 0..count {
         cores.mail(ShardId(shard as u16), Mail::Scrape { id });
@@ -83,11 +96,23 @@ fn scrape(cores: &Cores, hear: &Receiver<(u64, Metrics)>, id: u64) -> Vec<Metric
     let mut found = Vec::new();
     while found.len() < count {
         match hear.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            Ok((of, metrics)) if of == id => found.push(metrics),
+            Ok((of, Told::Metrics(metrics))) if of == id => found.push(*metrics),
             Ok(_) => {}
             Err(_) => break,
         }
     }
     found.sort_by_key(|m| m.shard);
     found
+}
+
+/// The next page of the survey; `None`: no core answers.
+fn surveyed(hear: &Hear, id: u64) -> Option<(ShardId, SurveyPage)> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match hear.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok((of, Told::Surveyed(shard, page))) if of == id => return Some((shard, *page)),
+            Ok(_) => {}
+            Err(_) => return None,
+        }
+    }
 }

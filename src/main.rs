@@ -4,6 +4,7 @@
 mod admin;
 mod cli;
 mod directory;
+mod lag;
 mod options;
 mod prometheus;
 mod run;

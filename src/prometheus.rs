@@ -1,12 +1,17 @@
 //! Metrics as Prometheus text (exposition format 0.0.4), one series per core where a core is the unit.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use heddle_api::Histogram;
+use heddle_group::Commit;
 use heddle_shard::{Metrics, TURN_BOUNDS_US};
 use heddle_uring::{SYNC_BOUNDS_US, Stats as DriverStats};
 
-pub fn write(shards: &[Metrics], drivers: &[DriverStats]) -> String {
+use crate::lag::Lag;
+
+/// `lag` is left out if a core did not tell its part in time.
+pub fn write(shards: &[Metrics], drivers: &[DriverStats], lag: Option<&Lag>) -> String {
     let mut page = Page { text: String::with_capacity(32 * 1024) };
     requests(&mut page, shards);
     network(&mut page, shards, drivers);
@@ -14,6 +19,9 @@ pub fn write(shards: &[Metrics], drivers: &[DriverStats]) -> String {
     memory(&mut page, shards);
     compaction(&mut page, shards);
     turns(&mut page, shards, drivers);
+    if let Some(lag) = lag {
+        groups(&mut page, lag);
+    }
     page.text
 }
 
@@ -186,4 +194,49 @@ fn turns(page: &mut Page, shards: &[Metrics], drivers: &[DriverStats]) {
     page.by_driver("heddle_parks_total", "counter", "Times the core went to sleep.", drivers, of);
     let of = |s: &DriverStats| s.enters as f64;
     page.by_driver("heddle_ring_enters_total", "counter", "System calls of the ring.", drivers, of);
+}
+
+/// The names of committed offsets and lag are those of kafka_exporter, which dashboards and alerts know.
+fn groups(page: &mut Page, lag: &Lag) {
+    let name = "heddle_groups";
+    page.head(name, "gauge", "Groups coordinated here, by protocol (kind of group) and state.");
+    for (kind, state, count) in lag.states() {
+        let labels = format!("protocol=\"{}\",state=\"{}\"", kind.name(), state.name());
+        page.value(name, &labels, count);
+    }
+    let labels = |commit: &Commit| {
+        let (group, topic) = (label(commit.group.as_str()), label(commit.topic.as_str()));
+        format!("consumergroup=\"{group}\",topic=\"{topic}\",partition=\"{}\"", commit.partition)
+    };
+    let name = "kafka_consumergroup_current_offset";
+    page.head(name, "gauge", "The offset that a group has committed.");
+    for commit in lag.committed() {
+        page.value(name, &labels(commit), commit.offset);
+    }
+    let name = "kafka_consumergroup_lag";
+    page.head(name, "gauge", "Records between a group's committed offset and the partition's high watermark.");
+    for commit in lag.committed() {
+        if let Some(behind) = lag.of(commit) {
+            page.value(name, &labels(commit), behind);
+        }
+    }
+}
+
+/// A label's value in the text format: group ids may hold anything.
+fn label(text: &str) -> Cow<'_, str> {
+    if !text.contains(['\\', '"', '\n']) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_holds_any_text() {
+        assert_eq!(label("readers"), "readers");
+        assert_eq!(label("a\"b\\c\nd"), "a\\\"b\\\\c\\nd");
+    }
 }

@@ -14,7 +14,7 @@ use heddle_uring::{CoreConfig, Running};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
 
-use crate::admin;
+use crate::admin::{self, Told};
 use crate::cli::{RepairFlags, StartFlags};
 use crate::directory;
 use crate::options::Options;
@@ -102,7 +102,12 @@ fn run(options: Options, repair_only: bool, accept_loss: bool) -> Result<(), Str
             }
             Ok(Said::Notice(Notice::Metrics { id, metrics })) => {
                 if let Some(admin) = &admin {
-                    admin.on_metrics(id, *metrics);
+                    admin.on_told(id, Told::Metrics(metrics));
+                }
+            }
+            Ok(Said::Notice(Notice::Surveyed { id, shard, page })) => {
+                if let Some(admin) = &admin {
+                    admin.on_told(id, Told::Surveyed(shard, page));
                 }
             }
             Ok(Said::Notice(Notice::Halted)) => halted += 1,

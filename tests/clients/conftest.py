@@ -20,6 +20,7 @@ START_SECONDS = 20
 SHORT_SESSIONS = [
     "group.initial.rebalance.delay.ms=0", "group.consumer.heartbeat.interval.ms=300",
     "group.consumer.session.timeout.ms=3000", "group.min.session.timeout.ms=1000",
+    "group.consumer.min.heartbeat.interval.ms=300", "group.consumer.min.session.timeout.ms=3000",
 ]
 
 
@@ -118,7 +119,7 @@ def make_broker(tmp_path):
 class Elsewhere:
     """A broker that runs already: HEDDLE_ELSEWHERE=HOST:PORT tries what the tests expect on Apache Kafka.
 
-    It needs SHORT_SESSIONS, and group.consumer.min.heartbeat.interval.ms and group.consumer.min.session.timeout.ms below.
+    It needs SHORT_SESSIONS.
     """
 
     def __init__(self, address):

@@ -12,6 +12,7 @@ use crate::controlled::{Failure, controller_answer, failure};
 /// Kafka's numbers of resource types (`ConfigResource.Type`).
 pub(crate) const TOPIC: i8 = 2;
 pub(crate) const BROKER: i8 = 4;
+pub(crate) const GROUP: i8 = 32;
 
 /// A resource as the wire names it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -81,6 +82,7 @@ fn resource_of(named: &Named) -> Result<Resource, Failure> {
             Ok(id) => Ok(Resource::Broker(Some(NodeId(id)))),
             Err(_) => wrong(format!("Broker id must be an integer, but it is: {}", named.name)),
         },
+        GROUP => Ok(Resource::Group(named.name.clone())),
         other => wrong(format!("Unsupported resource type: {other}")),
     }
 }

@@ -28,7 +28,7 @@ pub enum Ask {
         topics: Vec<MorePartitions>,
         validate_only: bool,
     },
-    /// AlterConfigs and IncrementalAlterConfigs, topics and brokers alike.
+    /// AlterConfigs and IncrementalAlterConfigs, of topics, brokers and groups alike.
     AlterConfigs {
         resources: Vec<ConfigChange>,
         validate_only: bool,
@@ -106,6 +106,8 @@ pub enum Resource {
     Topic(String),
     /// `None`: the default of all brokers (an empty resource name on the wire).
     Broker(Option<NodeId>),
+    /// A consumer group by its id; it need not exist.
+    Group(String),
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]

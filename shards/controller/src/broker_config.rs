@@ -5,6 +5,7 @@ use std::fmt;
 
 use crate::broker_table::{BROKER_CONFIGS, broker_def};
 use crate::config_kind::{Kind, boolean, judge};
+use crate::group_table::check_group_bounds;
 use crate::settings::{check_contradictions, topic_settings};
 
 /// Start-up values (`--set`, the `[kafka]` table) and, over them, the cluster-wide dynamic ones. All are valid.
@@ -39,6 +40,7 @@ impl BrokerConfig {
         topic_settings(&config, &BTreeMap::new())
             .and_then(|settings| check_contradictions(&settings))
             .map_err(|text| ConfigError { name: "defaults of topics".into(), text })?;
+        check_group_bounds(&config).map_err(|text| ConfigError { name: "defaults of groups".into(), text })?;
         Ok(config)
     }
 

@@ -24,8 +24,8 @@ const fn fixed(
     BrokerDef { name, kind, check, default, dynamic: false, documentation }
 }
 
-/// A default of topics.
-const fn topic(
+/// May be set while running: a default of topics, or what the group coordinator looks up anew.
+const fn dynamic(
     name: &'static str,
     kind: Kind,
     check: Check,
@@ -51,7 +51,7 @@ pub const BROKER_CONFIGS: &[BrokerDef] = &[
     ),
     fixed("broker.id", Kind::Int, AtLeast(-1), Some("-1"), "The older name of node.id."),
     fixed("broker.rack", Kind::String, Any, None, "Where this broker stands; replicas are spread over racks."),
-    topic(
+    dynamic(
         "compression.gzip.level",
         Kind::Int,
         Between(-1, 9),
@@ -59,14 +59,14 @@ pub const BROKER_CONFIGS: &[BrokerDef] = &[
         "Default of the topics' compression.gzip.level.",
     ),
     fixed("compression.lz4.level", Kind::Int, Only("9"), Some("9"), "Fixed: the lz4 codec used here has one level."),
-    topic(
+    dynamic(
         "compression.type",
         Kind::String,
         OneOf(COMPRESSIONS),
         Some("producer"),
         "Default of the topics' compression.type.",
     ),
-    topic(
+    dynamic(
         "compression.zstd.level",
         Kind::Int,
         Between(-131_072, 22),
@@ -96,12 +96,47 @@ pub const BROKER_CONFIGS: &[BrokerDef] = &[
         Some("1000"),
         "Fixed: waiting fetches are dropped at once when they end.",
     ),
+    dynamic(
+        "group.consumer.assignment.interval.ms",
+        Kind::Int,
+        AtLeast(0),
+        Some("1000"),
+        "The least time between two target assignments of a consumer-protocol group.",
+    ),
+    fixed(
+        "group.consumer.assignors",
+        Kind::List,
+        ListOf(&["uniform", "range"]),
+        Some("uniform,range"),
+        "The assignors that members of the consumer protocol may ask for; the first is the default.",
+    ),
     fixed(
         "group.consumer.heartbeat.interval.ms",
         Kind::Int,
         AtLeast(1),
         Some("5000"),
         "The heartbeat interval given to members of the consumer protocol.",
+    ),
+    fixed(
+        "group.consumer.max.assignment.interval.ms",
+        Kind::Int,
+        AtLeast(0),
+        Some("15000"),
+        "The longest assignment interval that a group may configure.",
+    ),
+    fixed(
+        "group.consumer.max.heartbeat.interval.ms",
+        Kind::Int,
+        AtLeast(1),
+        Some("15000"),
+        "The longest heartbeat interval that a group may configure.",
+    ),
+    fixed(
+        "group.consumer.max.session.timeout.ms",
+        Kind::Int,
+        AtLeast(1),
+        Some("60000"),
+        "The longest session timeout that a group may configure.",
     ),
     fixed(
         "group.consumer.max.size",
@@ -116,6 +151,27 @@ pub const BROKER_CONFIGS: &[BrokerDef] = &[
         OneOf(&["disabled", "downgrade", "upgrade", "bidirectional"]),
         Some("bidirectional"),
         "Which way groups may move between the classic and the consumer protocol while they work.",
+    ),
+    fixed(
+        "group.consumer.min.assignment.interval.ms",
+        Kind::Int,
+        AtLeast(0),
+        Some("0"),
+        "The shortest assignment interval that a group may configure.",
+    ),
+    fixed(
+        "group.consumer.min.heartbeat.interval.ms",
+        Kind::Int,
+        AtLeast(1),
+        Some("5000"),
+        "The shortest heartbeat interval that a group may configure.",
+    ),
+    fixed(
+        "group.consumer.min.session.timeout.ms",
+        Kind::Int,
+        AtLeast(1),
+        Some("45000"),
+        "The shortest session timeout that a group may configure.",
     ),
     fixed(
         "group.consumer.session.timeout.ms",
@@ -147,7 +203,7 @@ pub const BROKER_CONFIGS: &[BrokerDef] = &[
         "The shortest session timeout a member may ask for.",
     ),
     fixed("listeners", Kind::String, Any, Some("PLAINTEXT://:9092"), "The addresses this broker listens on."),
-    topic(
+    dynamic(
         "log.cleaner.delete.retention.ms",
         Kind::Long,
         AtLeast(0),
@@ -155,31 +211,37 @@ pub const BROKER_CONFIGS: &[BrokerDef] = &[
         "Default of the topics' delete.retention.ms.",
     ),
     fixed("log.cleaner.enable", Kind::Boolean, Only("true"), Some("true"), "Fixed: compacted topics are compacted."),
-    topic(
+    dynamic(
         "log.cleaner.max.compaction.lag.ms",
         Kind::Long,
         AtLeast(1),
         Some(MAX),
         "Default of the topics' max.compaction.lag.ms.",
     ),
-    topic(
+    dynamic(
         "log.cleaner.min.cleanable.ratio",
         Kind::Double,
         Ratio(0.0, 1.0),
         Some("0.5"),
         "Default of the topics' min.cleanable.dirty.ratio.",
     ),
-    topic(
+    dynamic(
         "log.cleaner.min.compaction.lag.ms",
         Kind::Long,
         AtLeast(0),
         Some("0"),
         "Default of the topics' min.compaction.lag.ms.",
     ),
-    topic("log.cleanup.policy", Kind::List, ListOf(POLICIES), Some("delete"), "Default of the topics' cleanup.policy."),
+    dynamic(
+        "log.cleanup.policy",
+        Kind::List,
+        ListOf(POLICIES),
+        Some("delete"),
+        "Default of the topics' cleanup.policy.",
+    ),
     fixed("log.dirs", Kind::String, Any, None, "The data directory."),
-    topic("log.flush.interval.messages", Kind::Long, AtLeast(1), Some(MAX), "Default of the topics' flush.messages."),
-    topic("log.flush.interval.ms", Kind::Long, AtLeast(0), Some(MAX), "Default of the topics' flush.ms."),
+    dynamic("log.flush.interval.messages", Kind::Long, AtLeast(1), Some(MAX), "Default of the topics' flush.messages."),
+    dynamic("log.flush.interval.ms", Kind::Long, AtLeast(0), Some(MAX), "Default of the topics' flush.ms."),
     fixed("log.index.interval.bytes", Kind::Int, Only("4096"), Some("4096"), "Fixed: segments are indexed by spans."),
     fixed(
         "log.index.size.max.bytes",
@@ -188,21 +250,21 @@ pub const BROKER_CONFIGS: &[BrokerDef] = &[
         Some("10485760"),
         "Fixed: segments are indexed by spans.",
     ),
-    topic(
+    dynamic(
         "log.message.timestamp.after.max.ms",
         Kind::Long,
         AtLeast(0),
         Some("3600000"),
         "Default of the topics' message.timestamp.after.max.ms.",
     ),
-    topic(
+    dynamic(
         "log.message.timestamp.before.max.ms",
         Kind::Long,
         AtLeast(0),
         Some(MAX),
         "Default of the topics' message.timestamp.before.max.ms.",
     ),
-    topic(
+    dynamic(
         "log.message.timestamp.type",
         Kind::String,
         OneOf(TIMESTAMP_TYPES),
@@ -210,7 +272,7 @@ pub const BROKER_CONFIGS: &[BrokerDef] = &[
         "Default of the topics' message.timestamp.type.",
     ),
     fixed("log.preallocate", Kind::Boolean, Only("false"), Some("false"), "Fixed: segments grow in steps."),
-    topic("log.retention.bytes", Kind::Long, Any, Some("-1"), "Default of the topics' retention.bytes."),
+    dynamic("log.retention.bytes", Kind::Long, Any, Some("-1"), "Default of the topics' retention.bytes."),
     fixed(
         "log.retention.hours",
         Kind::Int,
@@ -225,7 +287,7 @@ pub const BROKER_CONFIGS: &[BrokerDef] = &[
         None,
         "Default of the topics' retention.ms, in minutes, if log.retention.ms is not set.",
     ),
-    topic("log.retention.ms", Kind::Long, AtLeast(-1), None, "Default of the topics' retention.ms."),
+    dynamic("log.retention.ms", Kind::Long, AtLeast(-1), None, "Default of the topics' retention.ms."),
     fixed(
         "log.roll.hours",
         Kind::Int,
@@ -240,16 +302,16 @@ pub const BROKER_CONFIGS: &[BrokerDef] = &[
         Some("0"),
         "Default of the topics' segment.jitter.ms, in hours, if log.roll.jitter.ms is not set.",
     ),
-    topic("log.roll.jitter.ms", Kind::Long, AtLeast(0), None, "Default of the topics' segment.jitter.ms."),
-    topic("log.roll.ms", Kind::Long, AtLeast(1), None, "Default of the topics' segment.ms."),
-    topic(
+    dynamic("log.roll.jitter.ms", Kind::Long, AtLeast(0), None, "Default of the topics' segment.jitter.ms."),
+    dynamic("log.roll.ms", Kind::Long, AtLeast(1), None, "Default of the topics' segment.ms."),
+    dynamic(
         "log.segment.bytes",
         Kind::Int,
         AtLeast(1_048_576),
         Some("1073741824"),
         "Default of the topics' segment.bytes.",
     ),
-    topic(
+    dynamic(
         "log.segment.delete.delay.ms",
         Kind::Long,
         AtLeast(0),
@@ -271,14 +333,14 @@ pub const BROKER_CONFIGS: &[BrokerDef] = &[
         Some("2000"),
         "The most partitions one DescribeTopicPartitions is answered with.",
     ),
-    topic(
+    dynamic(
         "message.max.bytes",
         Kind::Int,
         Between(0, heddle_model::limits::BATCH_BYTES_MAX as i64),
         Some("1048588"),
         "Default of the topics' max.message.bytes.",
     ),
-    topic("min.insync.replicas", Kind::Int, AtLeast(1), Some("1"), "Default of the topics' min.insync.replicas."),
+    dynamic("min.insync.replicas", Kind::Int, AtLeast(1), Some("1"), "Default of the topics' min.insync.replicas."),
     fixed("node.id", Kind::Int, AtLeast(0), None, "The number of this broker in its cluster."),
     fixed("num.partitions", Kind::Int, AtLeast(1), Some("1"), "Partitions of a topic that names no count."),
     fixed(

@@ -72,7 +72,10 @@ impl Controller {
     pub fn replay(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), Malformed> {
         let key = Key::decode(key)?;
         match value {
-            Some(value) => self.set(key, Value::decode(key, value)?),
+            Some(value) => {
+                let value = Value::decode(&key, value)?;
+                self.set(key, value)
+            }
             None => self.unset(key),
         }
     }
@@ -117,6 +120,10 @@ impl Controller {
                 ranges.iter().for_each(|&(first, end)| removed.add(first, end));
             }
             (Key::BrokerConfigs, Value::Configs(configs)) => self.set_dynamic(configs.into_iter().collect())?,
+            (Key::GroupConfigs(group), Value::Configs(configs)) => {
+                let overrides = Arc::new(configs.into_iter().collect());
+                self.edit().groups.insert(group.into(), overrides);
+            }
             (key, value) => unreachable!("a value is decoded by its key: {key:?}, {value:?}"),
         }
         Ok(())
@@ -134,6 +141,9 @@ impl Controller {
             Key::Placements { .. } => {}
             Key::TopicConfigs(id) => self.set_overrides(id, BTreeMap::new())?,
             Key::BrokerConfigs => self.set_dynamic(BTreeMap::new())?,
+            Key::GroupConfigs(group) => {
+                self.edit().groups.remove(group.as_str());
+            }
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Changing configs of topics and, for all brokers at once, of brokers.
+//! Changing configs of topics, of groups and, for all brokers at once, of brokers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,12 +8,16 @@ use crate::broker_table::broker_def;
 use crate::config_kind::{Kind, list};
 use crate::decide_topics::{repeated, unknown_name};
 use crate::draft::Draft;
+use crate::group_table::{check_group_bounds, check_group_configs, group_def};
 use crate::image::Image;
 use crate::record::{Key, Value};
 use crate::settings::{check_contradictions, check_topic_config, inherited, topic_settings};
 use crate::topic_table::topic_def;
 
 type Values = BTreeMap<String, String>;
+
+/// As long as the group coordinator's records take one.
+const GROUP_ID_BYTES_MAX: usize = i16::MAX as usize;
 
 /// The overrides of a new topic, or of one whose overrides are replaced.
 pub fn overrides_of(config: &BrokerConfig, given: &[(String, Option<String>)]) -> Result<Values, Refused> {
@@ -56,6 +60,7 @@ pub fn alter_configs(draft: &mut Draft<'_>, changes: &[ConfigChange]) -> Answer 
             match &change.resource {
                 Resource::Topic(name) => alter_topic(draft, name, &change.change),
                 Resource::Broker(id) => alter_brokers(draft, *id, &change.change),
+                Resource::Group(group) => alter_group(draft, group, &change.change),
             }
         };
         results.push((change.resource.clone(), result));
@@ -85,7 +90,33 @@ fn alter_topic(draft: &mut Draft<'_>, name: &str, change: &Change) -> Result<(),
     draft.add(vec![entry])
 }
 
-/// Only what stands behind topics' settings may change while running, and only for all brokers at once: a topic's
+/// A group need not exist to be configured, and keeps its configs when it ends.
+fn alter_group(draft: &mut Draft<'_>, group: &str, change: &Change) -> Result<(), Refused> {
+    if group.is_empty() {
+        return Err(Refusal::InvalidRequest.because("Default group resources are not allowed."));
+    }
+    if group.len() > GROUP_ID_BYTES_MAX {
+        return Err(Refusal::InvalidRequest.because(format!("The group id is longer than {GROUP_ID_BYTES_MAX} bytes.")));
+    }
+    let (image, none) = (draft.image(), Values::new());
+    let current = image.group_overrides(group).unwrap_or(&none);
+    let values = match change {
+        Change::Replace(given) => without_nulls(given, "group")?,
+        Change::Edit(edits) => edited(current, edits, |name| group_def(name).map(|def| (def.kind, String::new())))?,
+    };
+    check_group_configs(image.config(), &values).map_err(|text| Refusal::InvalidConfig.because(text))?;
+    if values == *current {
+        return Ok(());
+    }
+    let key = Key::GroupConfigs(group.to_owned());
+    let entry = match values.is_empty() {
+        true => key.remove(),
+        false => key.set(&Value::Configs(values.into_iter().collect())),
+    };
+    draft.add(vec![entry])
+}
+
+/// Little but what stands behind topics' settings may change while running, and only for all brokers at once: a topic's
 /// settings are the same on every replica.
 fn alter_brokers(draft: &mut Draft<'_>, id: Option<heddle_model::NodeId>, change: &Change) -> Result<(), Refused> {
     let image = draft.image();
@@ -113,6 +144,7 @@ fn alter_brokers(draft: &mut Draft<'_>, id: Option<heddle_model::NodeId>, change
     let config = image.config().with_dynamic(values.clone());
     topic_settings(&config, &Values::new())
         .and_then(|settings| check_contradictions(&settings))
+        .and_then(|()| check_group_bounds(&config))
         .map_err(|text| Refusal::InvalidConfig.because(text))?;
     draft.add(vec![Key::BrokerConfigs.set(&Value::Configs(values.into_iter().collect()))])
 }

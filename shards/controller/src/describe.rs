@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use crate::broker_config::BrokerConfig;
 use crate::broker_table::{BROKER_CONFIGS, BrokerDef, broker_def};
 use crate::config_kind::{Kind, Source};
-use crate::image::Image;
+use crate::group_table::{GROUP_CONFIGS, GroupDef};
+use crate::image::{Image, Overrides};
 use crate::settings::scaled;
 use crate::topic_table::{TOPIC_CONFIGS, TopicDef};
 
@@ -43,6 +44,12 @@ impl Image {
         BROKER_CONFIGS.iter().map(|def| describe_broker_config(&self.config, def)).collect()
     }
 
+    /// All configs of a group, in name order, whether it exists or not.
+    pub fn describe_group(&self, group: &str) -> Vec<DescribedConfig> {
+        let own = self.group_overrides(group);
+        GROUP_CONFIGS.iter().map(|def| describe_group_config(&self.config, def, own)).collect()
+    }
+
     /// What was set while running for all brokers (the empty resource name), in name order.
     pub fn describe_all_brokers(&self) -> Vec<DescribedConfig> {
         let set = |def: &&BrokerDef| self.config.dynamic(def.name).is_some();
@@ -78,6 +85,24 @@ fn describe_topic_config(
     DescribedConfig {
         name: def.name,
         value: Some(value),
+        source,
+        kind: def.kind,
+        read_only: false,
+        sensitive: false,
+        documentation: def.documentation,
+        synonyms,
+    }
+}
+
+fn describe_group_config(config: &BrokerConfig, def: &'static GroupDef, own: Option<&Overrides>) -> DescribedConfig {
+    let own = own.and_then(|own| own.get(def.name));
+    let own = own.map(|text| Synonym { name: def.name, value: Some(text.clone()), source: Source::Group });
+    let behind = broker_def(def.behind).into_iter().flat_map(|behind| values_of(config, behind));
+    let synonyms: Vec<Synonym> = own.into_iter().chain(behind).collect();
+    let (value, source) = synonyms.first().map_or((None, Source::Default), |one| (one.value.clone(), one.source));
+    DescribedConfig {
+        name: def.name,
+        value,
         source,
         kind: def.kind,
         read_only: false,
@@ -149,6 +174,20 @@ mod tests {
         assert!(partitions.read_only && partitions.source == Source::StaticBroker);
         let rack = one(image.describe_broker(), "broker.rack");
         assert_eq!((rack.value, rack.synonyms), (None, Vec::new()));
+    }
+
+    #[test]
+    fn a_group_tells_its_own_value_over_the_brokers() {
+        let bounds = [("group.consumer.session.timeout.ms", "50000")];
+        let mut image = Image::empty(Arc::new(BrokerConfig::parse(map(&bounds)).expect("valid")));
+        let name = "consumer.session.timeout.ms";
+        let inherited = one(image.describe_group("g"), name);
+        assert_eq!((inherited.value.as_deref(), inherited.source), (Some("50000"), Source::StaticBroker));
+        image.groups.insert("g".into(), Arc::new(map(&[(name, "60000")])));
+        let own = one(image.describe_group("g"), name);
+        assert_eq!((own.value.as_deref(), own.source, own.synonyms.len()), (Some("60000"), Source::Group, 3));
+        assert_eq!(one(image.describe_group("other"), name), inherited);
+        assert_eq!(image.configured_groups().collect::<Vec<_>>(), ["g"]);
     }
 
     /// What is told is what is done.

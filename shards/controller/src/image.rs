@@ -9,6 +9,9 @@ use crate::broker_config::BrokerConfig;
 use crate::removed::Removed;
 use crate::shared_map::SharedMap;
 
+/// Configs by Kafka's names, as texts that were judged when they were set.
+pub type Overrides = BTreeMap<String, String>;
+
 /// Equal on all nodes at one version, but for `config` and what follows from it: a broker's own start-up settings.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Image {
@@ -19,6 +22,8 @@ pub struct Image {
     pub(crate) brokers: BTreeMap<NodeId, Broker>,
     pub(crate) topics: SharedMap<Arc<str>, Arc<Topic>>,
     pub(crate) by_id: SharedMap<TopicId, Arc<Topic>>,
+    /// Configs that groups override, by group. Broker configs bound them when they are used, not here.
+    pub(crate) groups: SharedMap<Arc<str>, Arc<Overrides>>,
     pub(crate) removed: Arc<Removed>,
     pub(crate) config: Arc<BrokerConfig>,
 }
@@ -70,6 +75,7 @@ impl Image {
             brokers: BTreeMap::new(),
             topics: SharedMap::default(),
             by_id: SharedMap::default(),
+            groups: SharedMap::default(),
             removed: Arc::new(Removed::default()),
             config,
         }
@@ -109,6 +115,16 @@ impl Image {
     /// This broker's settings: start-up values under the dynamic ones.
     pub fn config(&self) -> &Arc<BrokerConfig> {
         &self.config
+    }
+
+    /// What this group overrides; nothing, for most.
+    pub fn group_overrides(&self, group: &str) -> Option<&Overrides> {
+        self.groups.get(group).map(|overrides| &**overrides)
+    }
+
+    /// Groups with overrides, in name order.
+    pub fn configured_groups(&self) -> impl Iterator<Item = &str> {
+        self.groups.iter().map(|(group, _)| &**group)
     }
 
     pub fn partition(&self, id: PartitionId) -> Option<&Placement> {

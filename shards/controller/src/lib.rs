@@ -15,6 +15,7 @@ mod decide_configs;
 mod decide_topics;
 mod describe;
 mod draft;
+mod group_table;
 mod image;
 mod placing;
 mod record;

@@ -11,9 +11,10 @@
 //! | 6 topic configs, id          | count, each: name, value                                                     |
 //! | 7 removed, id                | count, each: first replica number, how many                                  |
 //! | 8 broker configs             | count, each: name, value                                                     |
+//! | 9 group configs, group       | count, each: name, value                                                     |
 //!
 //! The first byte of a key is the kind; nodes are 4 and ids 16 bytes, big-endian; the chunk and all numbers of values
-//! are LEB128; a text has its length in bytes in front. Chunk c holds the partitions from c * CHUNK on.
+//! are LEB128; a text has its length in bytes in front, a group's in a key too. Chunk c holds the partitions from c * CHUNK on.
 //!
 //! Compaction keeps the order of the records it leaves, but may drop a topic's record, when its removal follows, and
 //! still leave records 5 and 6 of that topic for a while: those are skipped, since the removal stands further on.
@@ -51,7 +52,7 @@ impl fmt::Display for Malformed {
 
 impl std::error::Error for Malformed {}
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Key {
     Cluster,
     Counters,
@@ -61,6 +62,7 @@ pub enum Key {
     TopicConfigs(TopicId),
     Removed(TopicId),
     BrokerConfigs,
+    GroupConfigs(String),
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -72,7 +74,7 @@ pub enum Value {
         name: String,
     },
     Placements(Vec<Placement>),
-    /// Topic's and brokers' alike, in name order.
+    /// Topics', brokers' and groups' alike, in name order.
     Configs(Vec<(String, String)>),
     /// Half-open.
     Removed(Vec<(u64, u64)>),
@@ -86,17 +88,18 @@ pub struct Counters {
 }
 
 impl Key {
-    pub fn encode(self) -> Bytes {
+    pub fn encode(&self) -> Bytes {
         let mut out = Writer::default();
         match self {
             Key::Cluster => out.byte(1),
             Key::Counters => out.byte(2),
             Key::Broker(node) => out.byte(3).fixed_i32(node.0),
             Key::Topic(id) => out.byte(4).fixed_u128(id.0),
-            Key::Placements { topic, chunk } => out.byte(5).fixed_u128(topic.0).number(u64::from(chunk)),
+            Key::Placements { topic, chunk } => out.byte(5).fixed_u128(topic.0).number(u64::from(*chunk)),
             Key::TopicConfigs(id) => out.byte(6).fixed_u128(id.0),
             Key::Removed(id) => out.byte(7).fixed_u128(id.0),
             Key::BrokerConfigs => out.byte(8),
+            Key::GroupConfigs(group) => out.byte(9).text(group),
         };
         out.bytes.into()
     }
@@ -112,6 +115,7 @@ impl Key {
             6 => Key::TopicConfigs(TopicId(read.fixed_u128()?)),
             7 => Key::Removed(TopicId(read.fixed_u128()?)),
             8 => Key::BrokerConfigs,
+            9 => Key::GroupConfigs(read.text()?),
             _ => return Err(Malformed("a record of an unknown kind")),
         };
         read.end()?;
@@ -172,7 +176,7 @@ impl Value {
     }
 
     /// The value of a record with this key.
-    pub fn decode(key: Key, bytes: &[u8]) -> Result<Value, Malformed> {
+    pub fn decode(key: &Key, bytes: &[u8]) -> Result<Value, Malformed> {
         let mut read = Reader::new(bytes);
         if read.byte()? != FORMAT {
             return Err(Malformed("a record of a newer format"));
@@ -187,7 +191,7 @@ impl Value {
             Key::Broker(id) => {
                 let (host, port) = (read.text()?, read.small()?);
                 let rack = if read.byte()? == 1 { Some(read.text()?) } else { None };
-                Value::Broker(Broker { id, rack, host, port })
+                Value::Broker(Broker { id: *id, rack, host, port })
             }
             Key::Topic(_) => Value::Topic { name: read.text()? },
             Key::Placements { .. } => {
@@ -197,7 +201,7 @@ impl Value {
                 }
                 Value::Placements((0..count).map(|_| decode_placement(&mut read)).collect::<Result<_, _>>()?)
             }
-            Key::TopicConfigs(_) | Key::BrokerConfigs => {
+            Key::TopicConfigs(_) | Key::BrokerConfigs | Key::GroupConfigs(_) => {
                 let count = read.count()?;
                 Value::Configs((0..count).map(|_| Ok((read.text()?, read.text()?))).collect::<Result<_, _>>()?)
             }
@@ -267,28 +271,34 @@ mod tests {
             (Key::TopicConfigs(id), Value::Configs(vec![("a".into(), "b".into())])),
             (Key::Removed(id), Value::Removed(vec![(1, 4), (9, 10)])),
             (Key::BrokerConfigs, Value::Configs(Vec::new())),
+            (Key::GroupConfigs("g".into()), Value::Configs(vec![("a".into(), "b".into())])),
         ];
         for (key, value) in all {
-            let entry = key.set(&value);
-            assert_eq!(Key::decode(&entry.key), Ok(key));
-            assert_eq!(Value::decode(key, &entry.value.expect("a value")), Ok(value));
+            let entry = key.clone().set(&value);
+            assert_eq!(Key::decode(&entry.key), Ok(key.clone()));
+            assert_eq!(Value::decode(&key, &entry.value.expect("a value")), Ok(value));
             assert_eq!(key.remove().value, None);
         }
     }
 
     #[test]
     fn another_format_or_kind_is_refused() {
-        assert!(Key::decode(&[0]).is_err() && Key::decode(&[9]).is_err() && Key::decode(&[]).is_err());
+        assert!(
+            Key::decode(&[0]).is_err()
+                && Key::decode(&[10]).is_err()
+                && Key::decode(&[9]).is_err()
+                && Key::decode(&[]).is_err()
+        );
         assert!(Key::decode(&[1, 1]).is_err());
-        assert!(Value::decode(Key::Cluster, &[1, 0]).is_err());
-        assert!(Value::decode(Key::Placements { topic: TopicId(9), chunk: 0 }, &[0, 1, 5, 0]).is_err());
-        assert!(Value::decode(Key::Removed(TopicId(9)), &Value::Removed(vec![(9, 9)]).encode()).is_ok());
+        assert!(Value::decode(&Key::Cluster, &[1, 0]).is_err());
+        assert!(Value::decode(&Key::Placements { topic: TopicId(9), chunk: 0 }, &[0, 1, 5, 0]).is_err());
+        assert!(Value::decode(&Key::Removed(TopicId(9)), &Value::Removed(vec![(9, 9)]).encode()).is_ok());
     }
 
     proptest! {
         /// Nothing that stands on a disk reaches a panic.
         #[test]
-        fn any_bytes_are_read_or_refused(key: Vec<u8>, kind in 1u8..9, value: Vec<u8>) {
+        fn any_bytes_are_read_or_refused(key: Vec<u8>, kind in 1u8..10, value: Vec<u8>) {
             let _ = Key::decode(&key);
             let key = match kind {
                 1 => Key::Cluster,
@@ -298,10 +308,11 @@ mod tests {
                 5 => Key::Placements { topic: TopicId(7), chunk: 0 },
                 6 => Key::TopicConfigs(TopicId(7)),
                 7 => Key::Removed(TopicId(7)),
-                _ => Key::BrokerConfigs,
+                8 => Key::BrokerConfigs,
+                _ => Key::GroupConfigs(String::new()),
             };
-            if let Ok(read) = Value::decode(key, &value) {
-                prop_assert_eq!(Value::decode(key, &read.encode()), Ok(read));
+            if let Ok(read) = Value::decode(&key, &value) {
+                prop_assert_eq!(Value::decode(&key, &read.encode()), Ok(read));
             }
         }
     }

@@ -18,9 +18,19 @@ fn name() -> impl Strategy<Value = String> {
         .prop_map(str::to_owned)
 }
 
+const GROUP_CONFIG: &str = "consumer.session.timeout.ms";
+
 fn configs() -> impl Strategy<Value = Vec<(String, Option<String>)>> {
-    let names = ["retention.ms", "cleanup.policy", "log.retention.ms", "num.partitions", "min.insync.replicas", "x"];
-    let values = ["1", "compact", "delete", "-1", ""];
+    let names = [
+        "retention.ms",
+        "cleanup.policy",
+        "log.retention.ms",
+        "num.partitions",
+        "min.insync.replicas",
+        "x",
+        GROUP_CONFIG,
+    ];
+    let values = ["1", "compact", "delete", "-1", "", "50000"];
     let pair =
         (prop::sample::select(names.to_vec()), prop::option::weighted(0.9, prop::sample::select(values.to_vec())));
     prop::collection::vec(pair.prop_map(|(n, v)| (n.to_owned(), v.map(str::to_owned))), 0..3)
@@ -48,6 +58,7 @@ fn ask() -> impl Strategy<Value = Ask> {
     let change = prop_oneof![configs().prop_map(Change::Replace), edits];
     let resource = prop_oneof![
         3 => name().prop_map(Resource::Topic),
+        1 => name().prop_map(Resource::Group),
         1 => prop::option::of((1i32..4).prop_map(NodeId)).prop_map(Resource::Broker),
     ];
     let config_change = (resource, change).prop_map(|(resource, change)| ConfigChange { resource, change });

@@ -1,12 +1,7 @@
 //! What operators ask: which groups there are, what they do, and that they go.
 
-use std::collections::BTreeMap;
-
-use heddle_model::PartitionIndex;
-
 use crate::{
-    CommittedOffset, Described, DescribedMember, GroupId, GroupKind, GroupState, Groups, List, Listed, MemberId,
-    Refusal, Soft, Text, TopicName,
+    Described, DescribedMember, GroupId, GroupKind, GroupState, List, Listed, MemberId, Refusal, Soft, Text,
     classic::{ClassicGroup, Phase},
     consumer::CONSUMER,
     decide::Turn,
@@ -62,34 +57,12 @@ impl Turn<'_> {
 }
 
 /// Kind, state and protocol type, as they are shown.
-fn state_of(id: &GroupId, group: &Group, soft: &Soft) -> (GroupKind, GroupState, Text) {
+pub(crate) fn state_of(id: &GroupId, group: &Group, soft: &Soft) -> (GroupKind, GroupState, Text) {
     match (&group.body, soft.live.get(id)) {
         (_, Some(live)) => (GroupKind::Classic, live.state(), live.protocol_type.clone()),
         (Body::Classic(stored), None) => (GroupKind::Classic, GroupState::Empty, stored.protocol_type.clone()),
         (Body::Consumer(consumer), None) => (GroupKind::Consumer, consumer.state(), Text::new(CONSUMER)),
         (Body::Simple, None) => (GroupKind::Classic, GroupState::Empty, Text::default()),
-    }
-}
-
-/// For metrics.
-impl Groups {
-    /// Every committed offset, by group, topic and partition; lag is what the log has beyond.
-    pub fn committed(&self) -> impl Iterator<Item = (&GroupId, &TopicName, PartitionIndex, &CommittedOffset)> {
-        self.groups.iter().flat_map(|(id, group)| {
-            group.offsets.iter().flat_map(move |(topic, partitions)| {
-                partitions.iter().map(move |(index, stored)| (id, topic, *index, &stored.committed))
-            })
-        })
-    }
-
-    /// How many groups are in which state.
-    pub fn count_states(&self, soft: &Soft) -> BTreeMap<(GroupKind, GroupState), usize> {
-        let mut counts = BTreeMap::new();
-        for (id, group) in &self.groups {
-            let (kind, state, _) = state_of(id, group, soft);
-            *counts.entry((kind, state)).or_insert(0) += 1;
-        }
-        counts
     }
 }
 

@@ -20,6 +20,7 @@ mod retention;
 mod schema;
 mod settings;
 mod soft;
+mod survey;
 mod timers;
 mod topics;
 
@@ -30,6 +31,7 @@ pub use names::*;
 pub use placement::partition_of;
 pub use settings::*;
 pub use soft::Soft;
+pub use survey::*;
 pub use topics::*;
 
 #[cfg(test)]

@@ -22,6 +22,8 @@ pub struct GroupSettings {
     pub group_consumer_migration_policy: Migration,
     /// The least time between two target assignments of a group.
     pub group_consumer_assignment_interval_ms: i32,
+    pub group_consumer_min_assignment_interval_ms: i32,
+    pub group_consumer_max_assignment_interval_ms: i32,
     /// The feature `group.version` is at least 1.
     pub consumer_protocol_enabled: bool,
 }
@@ -66,6 +68,7 @@ impl Migration {
 pub struct GroupOverrides {
     pub consumer_session_timeout_ms: Option<i32>,
     pub consumer_heartbeat_interval_ms: Option<i32>,
+    pub consumer_assignment_interval_ms: Option<i32>,
 }
 
 impl Default for GroupSettings {
@@ -89,6 +92,8 @@ impl Default for GroupSettings {
             group_consumer_assignors: vec![Assignor::Uniform, Assignor::Range],
             group_consumer_migration_policy: Migration::Bidirectional,
             group_consumer_assignment_interval_ms: 1_000,
+            group_consumer_min_assignment_interval_ms: 0,
+            group_consumer_max_assignment_interval_ms: 15_000,
             consumer_protocol_enabled: true,
         }
     }

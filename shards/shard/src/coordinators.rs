@@ -11,7 +11,7 @@ use heddle_model::{Mono, Now, Offset, PartitionId, PartitionIndex, ShardId, Tick
 use heddle_partition as partition;
 
 use crate::controller_room::{ControllerRoom, FromController};
-use crate::group_room::{GroupRoom, settings_of};
+use crate::group_room::GroupRoom;
 use crate::host::{Coordinator, Host, PartitionAsk};
 use crate::mail::Mail;
 use crate::turn::Shard;
@@ -33,7 +33,6 @@ const RETRY_MS: u64 = 1_000;
 pub struct Coordinators {
     controller: Option<Host<ControllerRoom>>,
     groups: BTreeMap<PartitionIndex, Host<GroupRoom>>,
-    group_settings: group::GroupSettings,
     booted: bool,
     /// Registering this broker was refused, and is tried again then.
     boot_at: Option<Mono>,
@@ -60,7 +59,6 @@ impl Coordinators {
         Coordinators {
             controller: None,
             groups: BTreeMap::new(),
-            group_settings: settings_of(&config.settings),
             booted: false,
             boot_at: None,
             rest_until: Mono(0),
@@ -84,6 +82,11 @@ impl Coordinators {
             Target::Controller => Some(PartitionId::CONTROLLER),
             Target::Partition(partition) => Some(*partition),
         }
+    }
+
+    /// The group coordinators that are loaded, by partition of `__consumer_offsets`.
+    pub fn group_rooms(&self) -> impl Iterator<Item = (PartitionIndex, &GroupRoom)> {
+        self.groups.iter().filter(|(_, host)| host.is_up()).map(|(index, host)| (*index, &host.coordinator))
     }
 
     pub fn next_deadline(&self) -> Option<Mono> {
@@ -311,8 +314,8 @@ impl Shard {
         if topic.is_none_or(|topic| &*topic.name != InternalTopic::Offsets.name()) {
             return;
         }
-        let (settings, image) = (self.coordinators.group_settings.clone(), self.image.clone());
-        let room = || Host::new(partition, GroupRoom::new(settings, image));
+        let image = self.image.clone();
+        let room = || Host::new(partition, GroupRoom::new(image));
         self.coordinators.groups.entry(partition.index).or_insert_with(room);
         let start = self.log_start_of(partition);
         self.with_group(partition, |host, now, _, answers| lead(host, now, serving, start, answers));

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use heddle_controller::{BrokerConfig, Image};
 use heddle_group as group;
-use heddle_group::{Context, GroupSettings, Groups, Migration, Soft, TopicName, Topics};
+use heddle_group::{
+    Assignor, Bookmark, Context, GroupId, GroupOverrides, GroupSettings, Groups, GroupsPage, Migration, Soft,
+    TopicName, Topics,
+};
 use heddle_model::{Mono, Now, Ticket, TopicId};
 
 use crate::host::{Coordinator, Decided};
@@ -17,12 +20,22 @@ pub struct GroupRoom {
 }
 
 impl GroupRoom {
-    pub fn new(settings: GroupSettings, image: Arc<Image>) -> GroupRoom {
+    pub fn new(image: Arc<Image>) -> GroupRoom {
+        let settings = settings_of(image.config());
         GroupRoom { groups: Groups::new(settings.clone()), settings, soft: Soft::default(), image }
     }
 
     pub fn on_image(&mut self, image: &Arc<Image>) {
+        if !Arc::ptr_eq(image.config(), self.image.config()) {
+            self.settings = settings_of(image.config());
+            self.groups.configure(self.settings.clone());
+        }
         self.image = image.clone();
+    }
+
+    /// For metrics: see `Groups::survey`.
+    pub fn survey(&self, from: &Bookmark, items_max: usize) -> GroupsPage {
+        self.groups.survey(&self.soft, from, items_max)
     }
 
     /// Topics with committed offsets that the image does not know.
@@ -44,7 +57,7 @@ impl GroupRoom {
 }
 
 /// Kafka's broker configs, as the coordinator takes them.
-pub fn settings_of(broker: &BrokerConfig) -> GroupSettings {
+fn settings_of(broker: &BrokerConfig) -> GroupSettings {
     GroupSettings {
         group_min_session_timeout_ms: broker.int("group.min.session.timeout.ms"),
         group_max_session_timeout_ms: broker.int("group.max.session.timeout.ms"),
@@ -55,6 +68,14 @@ pub fn settings_of(broker: &BrokerConfig) -> GroupSettings {
         offsets_retention_check_interval_ms: broker.number("offsets.retention.check.interval.ms"),
         group_consumer_heartbeat_interval_ms: broker.int("group.consumer.heartbeat.interval.ms"),
         group_consumer_session_timeout_ms: broker.int("group.consumer.session.timeout.ms"),
+        group_consumer_min_heartbeat_interval_ms: broker.int("group.consumer.min.heartbeat.interval.ms"),
+        group_consumer_max_heartbeat_interval_ms: broker.int("group.consumer.max.heartbeat.interval.ms"),
+        group_consumer_min_session_timeout_ms: broker.int("group.consumer.min.session.timeout.ms"),
+        group_consumer_max_session_timeout_ms: broker.int("group.consumer.max.session.timeout.ms"),
+        group_consumer_assignment_interval_ms: broker.int("group.consumer.assignment.interval.ms"),
+        group_consumer_min_assignment_interval_ms: broker.int("group.consumer.min.assignment.interval.ms"),
+        group_consumer_max_assignment_interval_ms: broker.int("group.consumer.max.assignment.interval.ms"),
+        group_consumer_assignors: assignors(broker.text("group.consumer.assignors").unwrap_or_default()),
         group_consumer_max_size: usize::try_from(broker.int("group.consumer.max.size")).unwrap_or(0),
         group_consumer_migration_policy: match broker.text("group.consumer.migration.policy").unwrap_or_default() {
             "disabled" => Migration::Disabled,
@@ -64,6 +85,16 @@ pub fn settings_of(broker: &BrokerConfig) -> GroupSettings {
         },
         ..GroupSettings::default()
     }
+}
+
+/// In the order of the text; each once.
+fn assignors(text: &str) -> Vec<Assignor> {
+    let mut known = Vec::new();
+    for name in text.split(',').map(str::trim) {
+        let named = [Assignor::Uniform, Assignor::Range].into_iter().find(|assignor| assignor.name() == name);
+        known.extend(named.filter(|assignor| !known.contains(assignor)));
+    }
+    known
 }
 
 impl Coordinator for GroupRoom {
@@ -135,5 +166,16 @@ impl Topics for Known<'_> {
 
     fn each_name(&self, visit: &mut dyn FnMut(&str)) {
         self.0.topics().filter(|topic| !topic.internal).for_each(|topic| visit(&topic.name));
+    }
+
+    fn overrides(&self, group: &GroupId) -> GroupOverrides {
+        let Some(own) = self.0.group_overrides(group.as_str()) else { return GroupOverrides::default() };
+        // The controller takes numbers only.
+        let ms = |name: &str| own.get(name).and_then(|text| text.trim().parse().ok());
+        GroupOverrides {
+            consumer_session_timeout_ms: ms("consumer.session.timeout.ms"),
+            consumer_heartbeat_interval_ms: ms("consumer.heartbeat.interval.ms"),
+            consumer_assignment_interval_ms: ms("consumer.assignment.interval.ms"),
+        }
     }
 }

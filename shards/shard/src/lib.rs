@@ -24,9 +24,11 @@ mod retries;
 mod said;
 mod start;
 mod stop;
+mod survey;
 mod turn;
 
 pub use config::ShardConfig;
 pub use mail::{Mail, Notice};
 pub use metrics::{Metrics, TURN_BOUNDS_US};
+pub use survey::{Survey, SurveyPage};
 pub use turn::Shard;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use heddle_api::{Answer, Ask, Target};
 use heddle_controller::Image;
 use heddle_journal::RecoveredReplica;
-use heddle_model::{NodeId, PartitionId, ReplicaNumber, Term, Ticket};
+use heddle_model::{NodeId, PartitionId, ReplicaNumber, ShardId, Term, Ticket};
 
-use crate::Metrics;
+use crate::{Metrics, Survey, SurveyPage};
 
 pub enum Mail {
     /// Questions to rooms of the receiving core. `image` is the version the asker acts on: a younger receiver first
@@ -51,6 +51,12 @@ pub enum Mail {
     Scrape {
         id: u64,
     },
+    /// From outside: a page of what the groups have committed, or of where partitions end. Answered by
+    /// `Notice::Surveyed`.
+    Survey {
+        id: u64,
+        from: Survey,
+    },
     /// To outside.
     Notice(Notice),
 }
@@ -67,6 +73,11 @@ pub enum Notice {
     Metrics {
         id: u64,
         metrics: Box<Metrics>,
+    },
+    Surveyed {
+        id: u64,
+        shard: ShardId,
+        page: Box<SurveyPage>,
     },
     /// A core has ended.
     Halted,

@@ -24,7 +24,7 @@ use crate::owners::{API, HOUSE, Owner, Owners};
 use crate::said::Said;
 use crate::start::Start;
 use crate::stop::Stop;
-use crate::{ShardConfig, metrics};
+use crate::{ShardConfig, metrics, survey};
 
 /// Letters and events taken in one turn; the rest waits for the next.
 const EVENTS_A_TURN: usize = 4096;
@@ -239,6 +239,10 @@ impl Shard {
             Mail::Scrape { id } => {
                 let metrics = Box::new(metrics::scrape(self));
                 self.notice(Notice::Metrics { id, metrics });
+            }
+            Mail::Survey { id, from } => {
+                let page = Box::new(survey::survey(self, from));
+                self.notice(Notice::Surveyed { id, shard: self.me, page });
             }
             Mail::Notice(_) => unreachable!("notices go out, never in"),
         }

@@ -9,7 +9,7 @@ use heddle_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse}
 use heddle_protocol::{ErrorCode, text};
 
 use crate::context::{Context, Started};
-use crate::resources::{BROKER, TOPIC};
+use crate::resources::{BROKER, GROUP, TOPIC};
 
 /// Which of the two lengthy parts are asked for.
 #[derive(Clone, Copy)]
@@ -70,6 +70,9 @@ fn configs_of(
             }
             Err(_) => Err((ErrorCode::InvalidRequest, format!("Broker id must be an integer, but it is: {name}"))),
         },
+        GROUP if name.is_empty() => Err((ErrorCode::InvalidRequest, "Group name must not be empty".to_owned())),
+        // A group need not exist to be configured.
+        GROUP => Ok(image.describe_group(name)),
         other => Err((ErrorCode::InvalidRequest, format!("Unsupported resource type: {other}"))),
     }
 }

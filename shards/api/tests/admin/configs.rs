@@ -96,6 +96,37 @@ fn configs_are_replaced_in_every_version() {
     assert_eq!(response.responses[0].error_code, code(ErrorCode::InvalidConfig));
 }
 
+#[test]
+fn a_group_is_configured_whether_it_exists_or_not() {
+    let (mut broker, name) = (Broker::new(&[]), "consumer.session.timeout.ms");
+    let value = |broker: &mut Broker, group| {
+        let one = describe(broker, 4, 32, group, Some(&[name])).configs.remove(0);
+        (one.value.map(|value| value.to_string()), one.config_source, one.read_only, one.synonyms.len())
+    };
+    assert_eq!(value(&mut broker, "g"), (Some("45000".into()), 5, false, 1));
+    for version in versions::<IncrementalAlterConfigsRequest>() {
+        let resources = vec![
+            edited(32, "g", &[(name, 0, Some("50000"))]),
+            edited(32, "h", &[(name, 0, Some("1000"))]),
+            edited(32, "", &[(name, 0, Some("50000"))]),
+        ];
+        let request = IncrementalAlterConfigsRequest::default().with_resources(resources);
+        let codes: Vec<i16> = broker.call(version, &request).responses.iter().map(|one| one.error_code).collect();
+        assert_eq!(codes, [0, code(ErrorCode::InvalidConfig), code(ErrorCode::InvalidRequest)]);
+    }
+    assert_eq!(value(&mut broker, "g"), (Some("50000".into()), 8, false, 2));
+    assert_eq!(value(&mut broker, "h").1, 5);
+    assert_eq!(describe(&mut broker, 4, 32, "", None).error_code, code(ErrorCode::InvalidRequest));
+    let listed = broker.call(1, &ListConfigResourcesRequest::default().with_resource_types(vec![32]));
+    let listed: Vec<_> = listed.config_resources.iter().map(|one| one.resource_name.to_string()).collect();
+    assert_eq!(listed, ["g"]);
+    for version in versions::<AlterConfigsRequest>() {
+        let request = AlterConfigsRequest::default().with_resources(vec![replaced(32, "g", &[])]);
+        assert_eq!(broker.call(version, &request).responses[0].error_code, 0);
+        assert_eq!(value(&mut broker, "g").1, 5);
+    }
+}
+
 fn edited(kind: i8, name: &str, edits: &[(&str, i8, Option<&str>)]) -> edit::AlterConfigsResource {
     let config = |(name, op, value): &(&str, i8, Option<&str>)| {
         edit::AlterableConfig::default().with_name(text(name)).with_config_operation(*op).with_value(value.map(text))
@@ -145,7 +176,7 @@ fn configs_are_edited_in_every_version() {
         // A resource that stands twice is answered once; what is wrong alone asks nobody.
         let (answers, ..) = alter(vec![edited(2, "a", &[]), edited(2, "a", &[])]);
         assert_eq!(answers, [(2, "a".to_owned(), invalid)]);
-        let (answers, asked, _) = alter(vec![edited(32, "group", &[])]);
+        let (answers, asked, _) = alter(vec![edited(8, "1", &[])]);
         assert_eq!((answers[0].2, asked), (invalid, 0));
         assert_eq!(alter(vec![]).0, []);
     }

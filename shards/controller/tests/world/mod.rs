@@ -98,6 +98,10 @@ impl World {
                 writeln!(out, "    .. {} partitions", topic.partitions.len()).expect("a string");
             }
         }
+        for group in image.configured_groups() {
+            let overrides = image.group_overrides(group).expect("it is listed");
+            writeln!(out, "  group {group} {overrides:?}").expect("a string");
+        }
         let removed: Vec<u64> = (0..100).filter(|n| image.is_removed(heddle_model::ReplicaNumber(*n))).collect();
         if !removed.is_empty() {
             writeln!(out, "  removed {removed:?}").expect("a string");
@@ -110,6 +114,7 @@ impl World {
         let configs = match whose {
             "broker" => image.describe_broker(),
             "brokers" => image.describe_all_brokers(),
+            group if group.starts_with("group:") => image.describe_group(&group["group:".len()..]),
             topic => image.describe_overrides(&image.topic(topic).expect("a topic").overrides),
         };
         let mut out = String::new();
@@ -202,6 +207,9 @@ fn topic_ref(name: &str) -> TopicRef {
 }
 
 fn resource(name: &str) -> Resource {
+    if let Some(group) = name.strip_prefix("group:") {
+        return Resource::Group(group.to_owned());
+    }
     match name.strip_prefix("broker:") {
         Some("") => Resource::Broker(None),
         Some(id) => Resource::Broker(Some(NodeId(id.parse().expect("a node")))),

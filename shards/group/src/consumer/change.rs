@@ -158,7 +158,7 @@ impl Consumer<'_> {
             return;
         }
         let now = self.context.now.mono;
-        let interval_ms = self.settings.group_consumer_assignment_interval_ms.max(0) as u64;
+        let interval_ms = self.assignment_interval_ms();
         let due = self.watch.assigned_at.map(|at| at.plus_ms(interval_ms)).filter(|due| *due > now);
         match due {
             // A member needs an epoch above 0 at once.

@@ -93,6 +93,15 @@ impl Consumer<'_> {
         asked.map_or(settings.group_consumer_session_timeout_ms, |ms| ms.min(max).max(min)).max(0) as u64
     }
 
+    /// The least time between two target assignments.
+    fn assignment_interval_ms(&self) -> u64 {
+        let settings = self.settings;
+        let asked = self.context.topics.overrides(self.id).consumer_assignment_interval_ms;
+        let (min, max) =
+            (settings.group_consumer_min_assignment_interval_ms, settings.group_consumer_max_assignment_interval_ms);
+        asked.map_or(settings.group_consumer_assignment_interval_ms, |ms| ms.min(max).max(min)).max(0) as u64
+    }
+
     fn heartbeat_interval_ms(&self) -> i32 {
         let settings = self.settings;
         let asked = self.context.topics.overrides(self.id).consumer_heartbeat_interval_ms;

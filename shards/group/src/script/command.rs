@@ -243,6 +243,7 @@ pub fn configure(groups: &mut Groups, overrides: &mut GroupOverrides, name: &str
         "offsets.retention.ms" => settings.offsets_retention_ms = number,
         "consumer.session.timeout.ms" => overrides.consumer_session_timeout_ms = Some(number as i32),
         "consumer.heartbeat.interval.ms" => overrides.consumer_heartbeat_interval_ms = Some(number as i32),
+        "consumer.assignment.interval.ms" => overrides.consumer_assignment_interval_ms = Some(number as i32),
         "group.consumer.assignment.interval.ms" => settings.group_consumer_assignment_interval_ms = number as i32,
         "group.consumer.max.size" => settings.group_consumer_max_size = number as usize,
         "group.consumer.migration.policy" => {

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use heddle_model::{Mono, Now, ProducerId, ShardId, Ticket, TopicId, Wall};
 
-use crate::{Context, Decision, Entry, GroupId, GroupOverrides, GroupSettings, Groups, Soft, TopicName, Topics};
+use crate::{
+    Bookmark, Commit, Context, Decision, Entry, GroupId, GroupOverrides, GroupSettings, Groups, Soft, TopicName, Topics,
+};
 
 use super::{command, trace};
 
@@ -95,15 +97,7 @@ impl World {
                 Vec::new()
             }
             ("wait", [ms]) => self.wait(ms.parse().expect("milliseconds")),
-            ("count", []) => {
-                let counts = self.groups.count_states(&self.soft);
-                let states = counts.iter().map(|((kind, state), count)| format!("{} {state:?} {count}", kind.name()));
-                let committed = self
-                    .groups
-                    .committed()
-                    .map(|(group, topic, index, committed)| format!("{group} {topic}-{index} {}", committed.offset));
-                states.chain(committed).collect()
-            }
+            ("count", []) => self.count(),
             ("failover", []) => self.fail_over(),
             ("end-transaction", [producer, outcome]) => {
                 let (producer, committed) =
@@ -139,6 +133,32 @@ impl World {
             let decision = self.groups.tick(context, &mut self.soft);
             lines.extend(self.apply(decision).into_iter().map(|line| format!("@{} {line}", self.now.wall.0)));
         }
+    }
+
+    /// The survey's lines, the same whatever its pages hold.
+    fn count(&self) -> Vec<String> {
+        let all = self.count_by(usize::MAX);
+        for items in 1..=7 {
+            assert_eq!(self.count_by(items), all, "in pages of {items}");
+        }
+        all
+    }
+
+    fn count_by(&self, items_max: usize) -> Vec<String> {
+        let (mut states, mut committed) = (BTreeMap::new(), Vec::new());
+        let mut from = Some(Bookmark::default());
+        while let Some(at) = from {
+            let page = self.groups.survey(&self.soft, &at, items_max);
+            assert!(page.committed.len() <= items_max);
+            for (state, count) in page.states {
+                *states.entry(state).or_insert(0) += count;
+            }
+            committed.extend(page.committed);
+            from = page.next;
+        }
+        let states = states.iter().map(|((kind, state), count)| format!("{} {state:?} {count}", kind.name()));
+        let line = |at: &Commit| format!("{} {}-{} {}", at.group, at.topic, at.partition, at.offset);
+        states.chain(committed.iter().map(line)).collect()
     }
 
     fn apply(&mut self, decision: Decision) -> Vec<String> {
