@@ -16,10 +16,8 @@ use crate::report::Recovered;
 use crate::ring::Ring;
 use crate::shadow::Shadow;
 use crate::stats::{Pressure, Stats};
+use crate::wants::Wants;
 use crate::write::Writer;
-
-/// Replicas that one `wants` names at most.
-const WANTED_AT_ONCE: usize = 64;
 
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -71,8 +69,7 @@ pub struct Journal {
     pub(crate) recovered: Option<Recovered>,
     /// Whether the run's first file states all tails anew.
     pub(crate) restating: Restating,
-    /// Where `wants` goes on.
-    cursor: ReplicaNumber,
+    pub(crate) wants: Wants,
     pub(crate) stopping: bool,
     pub(crate) stats: Stats,
 }
@@ -95,7 +92,7 @@ impl Journal {
             durable: Vec::new(),
             recovered: None,
             restating: Restating::No,
-            cursor: ReplicaNumber(0),
+            wants: Wants::default(),
             stopping: false,
             stats: Stats::default(),
             config,
@@ -254,24 +251,6 @@ impl Journal {
     /// The file being written is full, and no other can be made.
     pub fn is_out_of_space(&self) -> bool {
         self.ring.is_stalled() && self.ring.growth_fails
-    }
-
-    /// Replicas that pin the oldest file and should settle or, failing that, be restated. At most 64 a call, others the
-    /// next time.
-    pub fn wants(&mut self, into: &mut Vec<ReplicaNumber>) {
-        let Some(current) = self.writer.sequence() else { return };
-        let Some((file, replicas)) = self.pins.first_key_value() else { return };
-        let behind = self.pins.keys().filter(|other| **other != current).count() > 1;
-        let stalled = self.ring.is_stalled();
-        if !stalled && (*file == current || !(behind || self.pressure() >= Pressure::SettleHard)) {
-            return;
-        }
-        let before = into.len();
-        into.extend(replicas.range(self.cursor..).take(WANTED_AT_ONCE));
-        self.cursor = match into[before..].last() {
-            Some(last) if into.len() - before == WANTED_AT_ONCE => ReplicaNumber(last.0 + 1),
-            _ => ReplicaNumber(0),
-        };
     }
 
     /// Records that are not in a frame yet. Bytes.

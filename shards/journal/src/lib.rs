@@ -105,6 +105,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod walk;
+mod wants;
 mod write;
 
 pub use heddle_model::{Mark, TailBatch};

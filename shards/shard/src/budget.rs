@@ -250,6 +250,10 @@ impl Shard {
                 self.restate_dormant(number);
                 continue;
             };
+            // It is leaving the file already; another round now would write a few new bytes only.
+            if self.replicas[slot].as_ref().is_some_and(|r| r.is_settling()) {
+                continue;
+            }
             self.budget.touch(slot);
             let tail = self.replicas[slot].as_ref().map_or(0, |r| r.tail_bytes());
             // A damaged replica never settles: whatever its size, it is carried along.
