@@ -1,7 +1,11 @@
 //! What operators ask: which groups there are, what they do, and that they go.
 
+use std::collections::BTreeSet;
+
+use heddle_model::Ticket;
+
 use crate::{
-    Described, DescribedMember, GroupId, GroupKind, GroupState, List, Listed, MemberId, Refusal, Soft, Text,
+    Answer, Described, DescribedMember, GroupId, GroupKind, GroupState, List, Listed, MemberId, Refusal, Soft, Text,
     classic::{ClassicGroup, Phase},
     consumer::CONSUMER,
     decide::Turn,
@@ -33,16 +37,42 @@ impl Turn<'_> {
         Ok(self.with_classic(id, |classic| described(classic.group)))
     }
 
-    pub fn delete(&mut self, id: &GroupId) -> Result<(), Refusal> {
+    /// DeleteGroups, one group: at once, unless there is too much of it, or others were asked for before.
+    pub fn delete(&mut self, id: GroupId, ticket: Ticket) {
+        self.soft.deletions.push_back((id, ticket));
+        if self.soft.deletions.len() == 1 {
+            self.go_on_deleting();
+        }
+    }
+
+    pub fn go_on_deleting(&mut self) {
+        let mut gone = BTreeSet::new();
+        while !self.is_full() {
+            let Some((id, ticket)) = self.soft.deletions.pop_front() else { return };
+            // What this decision removes is still to be seen until its records are replayed.
+            let outcome = if gone.contains(&id) { Err(Refusal::GroupNotFound) } else { self.delete_some(&id) };
+            match outcome {
+                Ok(true) => self.answer(ticket, Answer::Deleted),
+                Ok(false) => return self.soft.deletions.push_front((id, ticket)),
+                Err(refusal) => self.answer(ticket, Answer::Refused(refusal)),
+            }
+            gone.insert(id);
+        }
+    }
+
+    /// As much as this turn takes. True if that was all, and the group is gone.
+    fn delete_some(&mut self, id: &GroupId) -> Result<bool, Refusal> {
         let group = self.group(id).ok_or(Refusal::GroupNotFound)?;
         let at_work = self.soft.live.get(id).is_some_and(|live| live.phase != Phase::Empty);
         let has_members = matches!(&group.body, Body::Consumer(consumer) if !consumer.members.is_empty());
         if at_work || has_members {
             return Err(Refusal::NonEmptyGroup);
         }
-        self.forget_offsets(id, None);
-        self.end_group(id, group);
-        Ok(())
+        let (_, all) = self.forget_offsets(id, None);
+        if all {
+            self.end_group(id, group);
+        }
+        Ok(all)
     }
 
     /// Writes the tombstones of a group without members.

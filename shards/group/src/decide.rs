@@ -1,6 +1,6 @@
 //! One ask, one decision. Hard state is only read here.
 
-use heddle_model::Ticket;
+use heddle_model::{Ticket, limits};
 
 use crate::{
     Answer, Ask, Context, Decision, Entry, GroupId, Groups, Heartbeat, Join, Leave, Leaver, Refusal, Soft, Sync,
@@ -11,8 +11,9 @@ use crate::{
     timers::Timer,
 };
 
-/// Records after which a tick stops, to go on at once in the next turn.
-const TICK_RECORDS_MAX: usize = 2_000;
+/// Records, and bytes of them, after which work stops, to go on at once in the next turn.
+const RECORDS_A_TURN: usize = 2_000;
+const BYTES_A_TURN: usize = limits::BATCH_BYTES_MAX / 8;
 
 /// A decision being made.
 pub(crate) struct Turn<'a> {
@@ -20,12 +21,14 @@ pub(crate) struct Turn<'a> {
     pub soft: &'a mut Soft,
     pub context: Context<'a>,
     pub out: Decision,
+    /// What `write` has put into `out`. Bytes.
+    written: usize,
 }
 
 impl Groups {
     /// Decides one ask. The answer to `ticket` may come now, with a later decision, or with a tick.
     pub fn decide(&self, context: Context<'_>, ask: Ask, ticket: Ticket, soft: &mut Soft) -> Decision {
-        let mut turn = Turn { hard: self, soft, context, out: Decision::default() };
+        let mut turn = Turn::new(self, soft, context);
         match door::admit(&ask, &self.settings) {
             Ok(()) => turn.on_ask(ask, ticket),
             Err(refusal) => turn.answer(ticket, Answer::Refused(refusal)),
@@ -35,14 +38,27 @@ impl Groups {
 
     /// Does what is due. Call it again at `Soft::next_deadline`.
     pub fn tick(&self, context: Context<'_>, soft: &mut Soft) -> Decision {
-        let mut turn = Turn { hard: self, soft, context, out: Decision::default() };
+        let mut turn = Turn::new(self, soft, context);
         turn.on_time();
         turn.out
     }
 }
 
 impl<'a> Turn<'a> {
+    pub fn new(hard: &'a Groups, soft: &'a mut Soft, context: Context<'a>) -> Turn<'a> {
+        Turn { hard, soft, context, out: Decision::default(), written: 0 }
+    }
+
+    /// Whether this turn has written enough.
+    pub fn is_full(&self) -> bool {
+        self.out.records.len() >= RECORDS_A_TURN || self.written >= BYTES_A_TURN
+    }
+
     fn on_ask(&mut self, ask: Ask, ticket: Ticket) {
+        if brings_to_life(&ask).is_some_and(|group| self.soft.is_being_deleted(group)) {
+            // A moment later there is no such group, or a new one.
+            return self.answer(ticket, Answer::Refused(Refusal::Loading));
+        }
         match ask {
             Ask::Join(join) => self.join(join, ticket),
             Ask::Sync(sync) => self.sync(sync, ticket),
@@ -74,10 +90,7 @@ impl<'a> Turn<'a> {
                 let outcome = self.describe(&group);
                 self.answer_result(ticket, outcome.map(Answer::Described));
             }
-            Ask::Delete(group) => {
-                let outcome = self.delete(&group);
-                self.answer_result(ticket, outcome.map(|()| Answer::Deleted));
-            }
+            Ask::Delete(group) => self.delete(group, ticket),
             Ask::ConsumerHeartbeat(heartbeat) => {
                 let outcome = self.consumer_heartbeat(heartbeat);
                 self.answer_result(ticket, outcome.map(Answer::ConsumerHeartbeat));
@@ -91,10 +104,11 @@ impl<'a> Turn<'a> {
     }
 
     fn on_time(&mut self) {
-        self.go_on_sweeping(TICK_RECORDS_MAX);
-        self.go_on_expiring(TICK_RECORDS_MAX);
+        self.go_on_deleting();
+        self.go_on_sweeping();
+        self.go_on_expiring();
         let now = self.context.now.mono;
-        while self.out.records.len() < TICK_RECORDS_MAX {
+        while !self.is_full() {
             let Some((at, timer)) = self.soft.timers.pop_due(now) else { break };
             match timer {
                 Timer::Session(group, member) => {
@@ -133,7 +147,9 @@ impl<'a> Turn<'a> {
     }
 
     pub fn write(&mut self, key: Key, value: Option<bytes::Bytes>) {
-        self.out.records.push(Entry { key: key.encode(), value });
+        let key = key.encode();
+        self.written += key.len() + value.as_ref().map_or(0, |value| value.len());
+        self.out.records.push(Entry { key, value });
     }
 
     pub fn group(&self, id: &GroupId) -> Option<&'a Group> {
@@ -224,5 +240,25 @@ impl<'a> Turn<'a> {
             live.remove(id);
         }
         result
+    }
+}
+
+/// The group of an ask that gives it members or offsets.
+fn brings_to_life(ask: &Ask) -> Option<&GroupId> {
+    match ask {
+        Ask::Join(join) => Some(&join.group),
+        Ask::ConsumerHeartbeat(heartbeat) => Some(&heartbeat.group),
+        Ask::CommitOffsets(commit) => Some(&commit.group),
+        // Of members there already are, and of those a group that is being deleted has none; or they give nothing.
+        Ask::Sync(_)
+        | Ask::Heartbeat(_)
+        | Ask::Leave(_)
+        | Ask::FetchOffsets(_)
+        | Ask::DeleteOffsets(_)
+        | Ask::List(_)
+        | Ask::Describe(_)
+        | Ask::Delete(_)
+        | Ask::ConsumerDescribe(_)
+        | Ask::TopicDeleted(_) => None,
     }
 }

@@ -21,15 +21,18 @@ impl Turn<'_> {
         self.soft.sweeps.push_back(Sweep { topic, from: None, removed: 0, ticket });
     }
 
-    pub fn go_on_sweeping(&mut self, records_max: usize) {
+    pub fn go_on_sweeping(&mut self) {
         let mut groups_left = GROUPS_PER_TICK;
-        while self.out.records.len() < records_max && groups_left > 0 {
+        while !self.is_full() && groups_left > 0 {
             let Some(mut sweep) = self.soft.sweeps.pop_front() else { return };
             match self.next_group(sweep.from.as_ref()) {
                 Some(id) => {
                     groups_left -= 1;
-                    sweep.removed += self.forget_offsets(&id, Some(&sweep.topic));
-                    sweep.from = Some(id);
+                    let (removed, all) = self.forget_offsets(&id, Some(&sweep.topic));
+                    sweep.removed += removed;
+                    if all {
+                        sweep.from = Some(id);
+                    }
                     self.soft.sweeps.push_front(sweep);
                 }
                 None => self.answer(sweep.ticket, Answer::Forgotten(sweep.removed)),
@@ -46,34 +49,38 @@ impl Turn<'_> {
     pub fn on_retention_entry(&mut self, at: Mono) {
         let now = self.context.now.mono;
         if self.soft.timers.ring(&mut self.soft.retention, at, now, || Timer::Retention) {
-            self.soft.expiring_from = Some(GroupId::default());
+            self.soft.expiring_from = Some(None);
             let interval_ms = self.hard.settings.offsets_retention_check_interval_ms.max(1) as u64;
             self.soft.timers.set(&mut self.soft.retention, now.plus_ms(interval_ms), || Timer::Retention);
-            self.expire_group(&GroupId::default());
         }
     }
 
-    pub fn go_on_expiring(&mut self, records_max: usize) {
+    pub fn go_on_expiring(&mut self) {
         let Some(mut from) = self.soft.expiring_from.take() else { return };
         for _ in 0..GROUPS_PER_TICK {
-            if self.out.records.len() >= records_max {
+            if self.is_full() {
                 break;
             }
-            let Some(id) = self.next_group(Some(&from)) else { return };
-            self.expire_group(&id);
-            from = id;
+            let Some(id) = self.next_group(from.as_ref()) else { return };
+            if self.expire_group(&id) {
+                from = Some(id);
+            }
         }
         self.soft.expiring_from = Some(from);
     }
 
-    /// Drops what is too old; a group that has nothing left, and nobody in it, goes with it.
-    fn expire_group(&mut self, id: &GroupId) {
-        let Some(group) = self.group(id) else { return };
-        let Some(rule) = self.expiry_rule(id, group) else { return };
+    /// Drops what is too old; a group that has nothing left, and nobody in it, goes with it. False if there is more than
+    /// this turn takes.
+    fn expire_group(&mut self, id: &GroupId) -> bool {
+        let Some(group) = self.group(id) else { return true };
+        let Some(rule) = self.expiry_rule(id, group) else { return true };
         let mut nothing_left = group.pending == 0;
         for (topic, partitions) in &group.offsets {
             let kept = rule.subscribed.contains(topic);
             for (partition, stored) in partitions {
+                if self.is_full() {
+                    return false;
+                }
                 if !kept && self.is_expired(&rule, stored) && !self.is_pending(id, topic, *partition) {
                     self.forget_offset(id, topic, *partition);
                 } else {
@@ -84,6 +91,7 @@ impl Turn<'_> {
         if nothing_left && rule.is_empty {
             self.end_group(id, group);
         }
+        true
     }
 
     fn is_expired(&self, rule: &ExpiryRule, stored: &StoredOffset) -> bool {

@@ -19,10 +19,12 @@ pub struct Soft {
     pub(crate) watches: BTreeMap<GroupId, Watch>,
     pub(crate) timers: Timers,
     pub(crate) retention: Alarm,
-    /// Where the present round of offset expiry goes on; `None`: no round is under way.
-    pub(crate) expiring_from: Option<GroupId>,
+    /// Behind which group the present round of offset expiry goes on; `None`: no round is under way.
+    pub(crate) expiring_from: Option<Option<GroupId>>,
     /// Deleted topics whose offsets are being removed, in pieces.
     pub(crate) sweeps: VecDeque<Sweep>,
+    /// Groups whose offsets are being removed, in pieces, before the group goes itself.
+    pub(crate) deletions: VecDeque<(GroupId, Ticket)>,
 }
 
 #[derive(Debug)]
@@ -38,7 +40,7 @@ impl Groups {
     /// What a new leader begins with: every member that is known has its whole session timeout to be heard of.
     pub fn lead(&self, context: Context<'_>) -> Soft {
         let mut soft = Soft::default();
-        let mut turn = Turn { hard: self, soft: &mut soft, context, out: Decision::default() };
+        let mut turn = Turn::new(self, &mut soft, context);
         for (id, group) in &self.groups {
             match &group.body {
                 Body::Simple => {}
@@ -67,13 +69,19 @@ impl Soft {
 
     /// Work that was begun and goes on at once.
     pub(crate) fn has_work(&self) -> bool {
-        self.expiring_from.is_some() || !self.sweeps.is_empty()
+        self.expiring_from.is_some() || !self.sweeps.is_empty() || !self.deletions.is_empty()
+    }
+
+    /// Only the first deletion may have been begun.
+    pub(crate) fn is_being_deleted(&self, group: &GroupId) -> bool {
+        self.deletions.front().is_some_and(|(id, _)| id == group)
     }
 
     /// Leadership is over: the tickets that still wait, each to be refused with `NotCoordinator`.
     pub fn abandon(self) -> Vec<Ticket> {
         let members = self.live.into_values().flat_map(|group| group.members.into_values());
         let waiting = members.flat_map(|member| member.join.into_iter().chain(member.sync));
-        waiting.chain(self.sweeps.into_iter().map(|sweep| sweep.ticket)).collect()
+        let deletions = self.deletions.into_iter().map(|(_, ticket)| ticket);
+        waiting.chain(self.sweeps.into_iter().map(|sweep| sweep.ticket)).chain(deletions).collect()
     }
 }

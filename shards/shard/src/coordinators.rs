@@ -327,12 +327,12 @@ impl Shard {
     }
 
     /// Coordinators see the new picture; offsets committed for topics that are gone go too.
-    pub(crate) fn coordinators_on_image(&mut self, removed: &[Arc<str>]) {
+    pub(crate) fn coordinators_on_image(&mut self, topics_changed: bool, removed: &[Arc<str>]) {
         let image = self.image.clone();
         let hosts: Vec<PartitionId> = self.coordinators.groups.values().map(|host| host.partition).collect();
         for partition in hosts {
             if let Some(host) = self.coordinators.groups.get_mut(&partition.index) {
-                host.coordinator.on_image(&image);
+                host.coordinator.on_image(&image, topics_changed);
             }
             for name in removed {
                 let ask = group::Ask::TopicDeleted(group::TopicName::new(name));

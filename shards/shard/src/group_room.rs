@@ -17,15 +17,22 @@ pub struct GroupRoom {
     groups: Groups,
     soft: Soft,
     image: Arc<Image>,
+    /// The version of the image that last changed any topic.
+    topics_version: u64,
 }
 
 impl GroupRoom {
     pub fn new(image: Arc<Image>) -> GroupRoom {
         let settings = settings_of(image.config());
-        GroupRoom { groups: Groups::new(settings.clone()), settings, soft: Soft::default(), image }
+        let topics_version = image.version;
+        GroupRoom { groups: Groups::new(settings.clone()), settings, soft: Soft::default(), image, topics_version }
     }
 
-    pub fn on_image(&mut self, image: &Arc<Image>) {
+    /// `topics_changed`: since the image before. If not, groups have nothing to look at.
+    pub fn on_image(&mut self, image: &Arc<Image>, topics_changed: bool) {
+        if topics_changed {
+            self.topics_version = image.version;
+        }
         if !Arc::ptr_eq(image.config(), self.image.config()) {
             self.settings = settings_of(image.config());
             self.groups.configure(self.settings.clone());
@@ -114,7 +121,7 @@ impl Coordinator for GroupRoom {
     }
 
     fn decide(&mut self, now: Now, ask: group::Ask, ticket: Ticket, entropy: u128) -> Decided<group::Answer> {
-        let topics = Known(&self.image);
+        let topics = Known { image: &self.image, version: self.topics_version };
         let context = Context { now, topics: &topics, entropy };
         GroupRoom::decided(self.groups.decide(context, ask, ticket, &mut self.soft))
     }
@@ -128,7 +135,7 @@ impl Coordinator for GroupRoom {
     }
 
     fn tick(&mut self, now: Now, entropy: u128) -> Decided<group::Answer> {
-        let topics = Known(&self.image);
+        let topics = Known { image: &self.image, version: self.topics_version };
         let context = Context { now, topics: &topics, entropy };
         GroupRoom::decided(self.groups.tick(context, &mut self.soft))
     }
@@ -143,33 +150,36 @@ impl Coordinator for GroupRoom {
     }
 
     fn on_loaded(&mut self, now: Now) {
-        let topics = Known(&self.image);
+        let topics = Known { image: &self.image, version: self.topics_version };
         self.soft = self.groups.lead(Context { now, topics: &topics, entropy: 0 });
     }
 }
 
 /// The image, as the coordinator asks about topics.
-struct Known<'a>(&'a Image);
+struct Known<'a> {
+    image: &'a Image,
+    version: u64,
+}
 
 impl Topics for Known<'_> {
     fn version(&self) -> u64 {
-        self.0.version
+        self.version
     }
 
     fn by_name(&self, name: &str) -> Option<(TopicId, i32)> {
-        self.0.topic(name).map(|topic| (topic.id, topic.partitions.len() as i32))
+        self.image.topic(name).map(|topic| (topic.id, topic.partitions.len() as i32))
     }
 
     fn by_id(&self, id: TopicId) -> Option<(TopicName, i32)> {
-        self.0.topic_by_id(id).map(|topic| (TopicName::new(&topic.name), topic.partitions.len() as i32))
+        self.image.topic_by_id(id).map(|topic| (TopicName::new(&topic.name), topic.partitions.len() as i32))
     }
 
     fn each_name(&self, visit: &mut dyn FnMut(&str)) {
-        self.0.topics().filter(|topic| !topic.internal).for_each(|topic| visit(&topic.name));
+        self.image.topics().filter(|topic| !topic.internal).for_each(|topic| visit(&topic.name));
     }
 
     fn overrides(&self, group: &GroupId) -> GroupOverrides {
-        let Some(own) = self.0.group_overrides(group.as_str()) else { return GroupOverrides::default() };
+        let Some(own) = self.image.group_overrides(group.as_str()) else { return GroupOverrides::default() };
         // The controller takes numbers only.
         let ms = |name: &str| own.get(name).and_then(|text| text.trim().parse().ok());
         GroupOverrides {
@@ -177,5 +187,27 @@ impl Topics for Known<'_> {
             consumer_heartbeat_interval_ms: ms("consumer.heartbeat.interval.ms"),
             consumer_assignment_interval_ms: ms("consumer.assignment.interval.ms"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Configs, brokers and blocks of producer ids make new images too.
+    #[test]
+    fn only_a_change_of_topics_is_news_to_groups() {
+        let image = |version| {
+            let mut image = Image::empty(Arc::default());
+            image.version = version;
+            Arc::new(image)
+        };
+        let mut room = GroupRoom::new(image(3));
+        let version = |room: &GroupRoom| Known { image: &room.image, version: room.topics_version }.version();
+        assert_eq!(version(&room), 3);
+        room.on_image(&image(4), false);
+        assert_eq!((version(&room), room.image.version), (3, 4));
+        room.on_image(&image(5), true);
+        assert_eq!(version(&room), 5);
     }
 }

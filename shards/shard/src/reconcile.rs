@@ -29,9 +29,11 @@ impl Shard {
         }
         let before = std::mem::replace(&mut self.image, image);
         let image = self.image.clone();
+        let mut topics_changed = false;
         for topic in image.topics() {
             let known = before.topic_by_id(topic.id);
             if !known.is_some_and(|known| Arc::ptr_eq(known, topic)) {
+                topics_changed = true;
                 self.reconcile_topic(topic, before.version == 0);
             }
         }
@@ -45,7 +47,7 @@ impl Shard {
         if before.version == 0 {
             self.settle_losses();
         }
-        self.coordinators_on_image(&removed);
+        self.coordinators_on_image(topics_changed || !removed.is_empty(), &removed);
         self.with_api(|api, view, wish| api.on_image(view, wish));
         let early = std::mem::take(&mut self.early);
         for (version, asks) in early {

@@ -134,7 +134,7 @@ impl Consumer<'_> {
     }
 
     /// Changes whenever a subscribed topic appears, disappears, or gets partitions. FNV-1a: the same on every node.
-    fn hash_topics(&self, topics: &BTreeSet<TopicName>) -> i64 {
+    pub(super) fn hash_topics(&self, topics: &BTreeSet<TopicName>) -> i64 {
         let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
         let mut feed = |bytes: &[u8]| {
             for byte in bytes {

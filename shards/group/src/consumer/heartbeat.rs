@@ -27,6 +27,7 @@ impl Consumer<'_> {
         if ask.member.is_empty() {
             ask.member = MemberId::from(uuid_text(self.context.entropy));
         }
+        self.pass_by_other_topics();
         match self.group.members.get(&ask.member) {
             Some(member) if self.is_quiet(&ask, member) => {
                 self.renew_session(&ask.member);
@@ -76,8 +77,33 @@ impl Consumer<'_> {
         ask.epoch == member.current.epoch
             && self.group.epoch == self.group.target_epoch
             && member.current.is_reconciled_to(self.group.target_epoch)
-            && self.watch.topics_version == Some(self.context.topics.version())
+            && !self.topics_need_a_look()
             && !is_news(&member.wish, ask)
+    }
+
+    /// Topics came or went, but none that the group subscribes to: nothing follows. Found out once for each version, by
+    /// whichever member comes first.
+    fn pass_by_other_topics(&mut self) {
+        let version = Some(self.context.topics.version());
+        if self.watch.topics_version == version || self.watch.unmoved_version == version {
+            return;
+        }
+        if self.hash_topics(&self.group.subscribed()) == self.group.metadata_hash {
+            self.watch.unmoved_version = version;
+            if self.group.used_regexes.is_empty() {
+                self.watch.topics_version = version;
+            }
+        }
+    }
+
+    fn topics_need_a_look(&self) -> bool {
+        let version = Some(self.context.topics.version());
+        let waits = self.watch.unmoved_version == version && !self.may_refresh_regexes();
+        self.watch.topics_version != version && !waits
+    }
+
+    fn may_refresh_regexes(&self) -> bool {
+        self.watch.regexes_at.is_none_or(|at| at.plus_ms(REGEX_REFRESH_MS) <= self.context.now.mono)
     }
 
     /// The member as it is, checked; a new one if it may join.
@@ -168,7 +194,7 @@ impl Consumer<'_> {
         if unsure.is_empty() {
             return true;
         }
-        if self.watch.regexes_at.is_some_and(|at| at.plus_ms(REGEX_REFRESH_MS) > now) {
+        if !self.may_refresh_regexes() {
             return false;
         }
         self.watch.regexes_at = Some(now);

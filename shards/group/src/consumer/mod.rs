@@ -46,6 +46,8 @@ pub(crate) struct Watch {
     syncs: BTreeMap<MemberId, Alarm>,
     /// The version of the topics that the group was last checked against.
     topics_version: Option<u64>,
+    /// The version of the topics at which those that the group knows were found unmoved; its expressions may match others.
+    unmoved_version: Option<u64>,
     /// When expressions were last looked up anew.
     regexes_at: Option<Mono>,
     /// When the last target assignment was made.

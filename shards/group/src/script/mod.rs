@@ -1,6 +1,7 @@
 //! Text scripts (`scripts/*.txt`): commands in, the full trace out. `UPDATE=1 cargo test` rewrites the traces; a reviewer
 //! reads the difference. Blocks are `commands`, a line `----`, and the trace up to an empty line.
 
+mod bounded;
 mod command;
 mod random;
 mod trace;

@@ -1,5 +1,6 @@
 //! A coordinator, its log, a clock and some topics, driven by commands.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use heddle_model::{Mono, Now, ProducerId, ShardId, Ticket, TopicId, Wall};
@@ -25,6 +26,9 @@ pub struct FakeTopics {
     pub overrides: GroupOverrides,
     version: u64,
     named: usize,
+    /// How often a topic was looked up, and all were.
+    pub lookups: Cell<usize>,
+    pub walks: Cell<usize>,
 }
 
 enum Logged {
@@ -54,6 +58,7 @@ impl Topics for FakeTopics {
     }
 
     fn by_name(&self, name: &str) -> Option<(TopicId, i32)> {
+        self.lookups.set(self.lookups.get() + 1);
         self.known.get(name).copied()
     }
 
@@ -62,6 +67,7 @@ impl Topics for FakeTopics {
     }
 
     fn each_name(&self, visit: &mut dyn FnMut(&str)) {
+        self.walks.set(self.walks.get() + 1);
         self.known.keys().for_each(|name| visit(name.as_str()));
     }
 
@@ -161,7 +167,7 @@ impl World {
         states.chain(committed.iter().map(line)).collect()
     }
 
-    fn apply(&mut self, decision: Decision) -> Vec<String> {
+    pub fn apply(&mut self, decision: Decision) -> Vec<String> {
         let lines = trace::decision(&decision);
         for entry in decision.records {
             match decision.producer {

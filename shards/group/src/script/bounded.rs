@@ -1,0 +1,211 @@
+//! Work that is too much for one turn: offsets by the thousand go in pieces, and the others are served in between.
+
+use heddle_model::{Offset, PartitionIndex};
+
+use crate::{Answer, Ask, CommitOffsets, Context, Decision, GroupId, OffsetToCommit, Refusal, Text, TopicName};
+
+use super::world::{World, ticket_of};
+
+const OFFSETS: i32 = 7_000;
+/// What one decision may hold here.
+const RECORDS_MAX: usize = 2_001;
+
+impl World {
+    fn decide(&mut self, ask: Ask, ticket: u32) -> Decision {
+        let context = Context { now: self.now, topics: &self.topics, entropy: ticket.into() };
+        let decision = self.groups.decide(context, ask, ticket_of(ticket), &mut self.soft);
+        self.apply(decision.clone());
+        decision
+    }
+
+    /// Ticks while there is work to go on with: the answers, in order, and how many ticks it took.
+    fn work(&mut self) -> (Vec<(u32, Answer)>, usize) {
+        let (mut answers, mut ticks) = (Vec::new(), 0);
+        while self.soft.has_work() {
+            let context = Context { now: self.now, topics: &self.topics, entropy: 0 };
+            let decision = self.groups.tick(context, &mut self.soft);
+            assert!(decision.records.len() <= RECORDS_MAX, "{} records in one turn", decision.records.len());
+            answers.extend(decision.answers.iter().map(|(ticket, answer)| (ticket.slot, answer.clone())));
+            self.apply(decision);
+            ticks += 1;
+        }
+        (answers, ticks)
+    }
+
+    fn with_offsets(group: &str) -> World {
+        let mut world = World::new();
+        world.topics.set("t", OFFSETS);
+        world.decide(commit(group, 0..OFFSETS), 1);
+        world
+    }
+
+    fn offsets(&self) -> usize {
+        self.groups.committed().count()
+    }
+}
+
+fn commit(group: &str, partitions: std::ops::Range<i32>) -> Ask {
+    let offset = |partition| OffsetToCommit {
+        topic: TopicName::new("t"),
+        partition: PartitionIndex(partition),
+        offset: Offset(1),
+        leader_epoch: None,
+        metadata: Text::default(),
+    };
+    Ask::CommitOffsets(CommitOffsets {
+        group: GroupId::new(group),
+        member: "".into(),
+        instance: None,
+        generation: -1,
+        knows_epochs: true,
+        producer: None,
+        offsets: partitions.map(offset).collect(),
+    })
+}
+
+#[test]
+fn a_large_group_is_deleted_in_pieces() {
+    let mut world = World::with_offsets("large");
+    world.decide(commit("small", 0..3), 2);
+    let first = world.decide(Ask::Delete("large".into()), 10);
+    assert!(first.answers.is_empty() && first.records.len() <= RECORDS_MAX, "{:?}", first.answers);
+    assert_eq!(world.offsets(), OFFSETS as usize + 3 - first.records.len());
+    // Asked for behind it: each in its turn, one of them in vain.
+    for (ticket, group) in [(11, "small"), (12, "large"), (13, "nobody")] {
+        assert!(world.decide(Ask::Delete(group.into()), ticket).answers.is_empty());
+    }
+    // Nobody brings it back to life meanwhile; others go on.
+    let refused = world.decide(commit("large", 0..1), 14);
+    assert_eq!(refused.answers, [(ticket_of(14), Answer::Refused(Refusal::Loading))]);
+    assert!(matches!(world.decide(commit("other", 0..1), 15).answers[..], [(_, Answer::Committed(_))]));
+    let (answers, ticks) = world.work();
+    let (gone, not_found) = (Answer::Deleted, Answer::Refused(Refusal::GroupNotFound));
+    assert_eq!(answers, [(10, gone.clone()), (11, gone), (12, not_found.clone()), (13, not_found)]);
+    assert!(ticks >= 3, "{ticks}");
+    assert_eq!(world.offsets(), 1);
+    assert!(matches!(world.decide(commit("large", 0..1), 16).answers[..], [(_, Answer::Committed(_))]));
+    world.check_replay();
+}
+
+#[test]
+fn a_deletion_that_loses_its_leader_is_answered() {
+    let mut world = World::with_offsets("large");
+    world.decide(Ask::Delete("large".into()), 10);
+    assert_eq!(world.run("failover"), ["10: NotCoordinator"]);
+    assert!(world.offsets() > 0 && !world.soft.has_work());
+    assert!(world.decide(Ask::Delete("large".into()), 11).answers.is_empty());
+    assert_eq!(world.work().0, [(11, Answer::Deleted)]);
+    assert_eq!(world.offsets(), 0);
+}
+
+#[test]
+fn a_deleted_topics_offsets_go_in_pieces() {
+    let mut world = World::with_offsets("a");
+    world.decide(commit("b", 0..OFFSETS), 2);
+    assert!(world.decide(Ask::TopicDeleted("t".into()), 10).answers.is_empty());
+    let (answers, ticks) = world.work();
+    assert_eq!(answers, [(10, Answer::Forgotten(2 * OFFSETS as usize))]);
+    assert!(ticks >= 7, "{ticks}");
+    assert_eq!(world.offsets(), 0);
+    world.check_replay();
+}
+
+#[test]
+fn offsets_expire_in_pieces() {
+    let mut world = World::with_offsets("a");
+    world.now.wall.0 += 8 * 24 * 3_600_000;
+    world.now.mono = world.now.mono.plus_ms(700_000);
+    let context = Context { now: world.now, topics: &world.topics, entropy: 0 };
+    let first = world.groups.tick(context, &mut world.soft);
+    world.apply(first);
+    let (_, ticks) = world.work();
+    assert!(ticks >= 4, "{ticks}");
+    assert_eq!(world.offsets(), 0);
+    assert!(world.groups.is_empty());
+    world.check_replay();
+}
+
+fn beats(world: &mut World, arguments: &str) -> Vec<String> {
+    ["a", "b", "c"]
+        .iter()
+        .flat_map(|member| world.run(&format!("beat 5 group=g member={member} {arguments}")))
+        .collect()
+}
+
+/// A group that is stable and has seen every topic there is.
+fn stable(subscription: &str) -> World {
+    let mut world = World::new();
+    world.run("set group.consumer.assignment.interval.ms 0");
+    world.run("topic t1 3");
+    world.run("topic t2 3");
+    for member in ["a", "b", "c"] {
+        world.run(&format!("beat 1 group=g member={member} {subscription}"));
+    }
+    for _ in 0..6 {
+        for member in ["a", "b", "c"] {
+            let current = &world.groups.groups[&GroupId::new("g")].body;
+            let crate::hard::Body::Consumer(group) = current else { panic!("a group of the new protocol") };
+            let member_now = &group.members[&crate::MemberId::new(member)].current;
+            let owned: Vec<String> = member_now
+                .assigned
+                .iter()
+                .map(|at| format!("{}-{}", if at.topic == group_topic(&world, "t1") { "t1" } else { "t2" }, at.index))
+                .collect();
+            let (epoch, owned) = (member_now.epoch, owned.join(","));
+            world.run(&format!("beat 2 group=g member={member} epoch={epoch} owned={owned}"));
+        }
+    }
+    world.run("wait 20000");
+    world
+}
+
+fn group_topic(world: &World, name: &str) -> heddle_model::TopicId {
+    world.topics.known[&TopicName::new(name)].0
+}
+
+fn epoch(world: &World) -> i32 {
+    match &world.groups.groups[&GroupId::new("g")].body {
+        crate::hard::Body::Consumer(group) => group.epoch,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_topic_that_nobody_subscribes_to_is_passed_by() {
+    let mut world = stable("topics=t1,t2");
+    let at = epoch(&world);
+    beats(&mut world, &format!("epoch={at}"));
+    world.run("topic other 9");
+    world.topics.lookups.set(0);
+    for _ in 0..3 {
+        let lines = beats(&mut world, &format!("epoch={at}"));
+        assert_eq!(lines.len(), 3, "nothing is written: {lines:?}");
+    }
+    assert_eq!(world.topics.lookups.get(), 2, "each of its topics is looked at once");
+    world.run("topic t2 4");
+    beats(&mut world, &format!("epoch={at}"));
+    assert_eq!(epoch(&world), at + 1, "a topic of its own still counts");
+}
+
+#[test]
+fn an_expression_is_looked_up_anew_only_when_it_is_time() {
+    let mut world = stable("regex=t.*");
+    let at = epoch(&world);
+    beats(&mut world, &format!("epoch={at}"));
+    for (topic, walks) in [("one", 1), ("two", 0)] {
+        world.run(&format!("topic {topic} 9"));
+        (world.topics.lookups.set(0), world.topics.walks.set(0));
+        for _ in 0..3 {
+            let lines = beats(&mut world, &format!("epoch={at}"));
+            assert_eq!(lines.len(), 3, "nothing is written: {lines:?}");
+        }
+        assert_eq!(world.topics.walks.get(), walks);
+        assert!(world.topics.lookups.get() <= 4, "{} lookups", world.topics.lookups.get());
+    }
+    world.run("topic t3 1");
+    beats(&mut world, &format!("epoch={at}"));
+    assert_eq!(epoch(&world), at, "too soon");
+    world.run("wait 10000");
+    beats(&mut world, &format!("epoch={at}"));
+    assert_eq!(epoch(&world), at + 1);
+}
