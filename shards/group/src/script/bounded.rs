@@ -194,7 +194,8 @@ fn an_expression_is_looked_up_anew_only_when_it_is_time() {
     beats(&mut world, &format!("epoch={at}"));
     for (topic, walks) in [("one", 1), ("two", 0)] {
         world.run(&format!("topic {topic} 9"));
-        (world.topics.lookups.set(0), world.topics.walks.set(0));
+        world.topics.lookups.set(0);
+        world.topics.walks.set(0);
         for _ in 0..3 {
             let lines = beats(&mut world, &format!("epoch={at}"));
             assert_eq!(lines.len(), 3, "nothing is written: {lines:?}");
