@@ -1,0 +1,54 @@
+//! Group members at the level of the wire: `cargo run --release -p heddle-benches --bin groups -- classic --members 1000`.
+
+use std::io;
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::Parser;
+use heddle_benches::groups::measure::{Figures, Server};
+use heddle_benches::groups::options::{Cli, Run};
+use heddle_benches::groups::{classic, commits, consumer};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+fn main() -> ExitCode {
+    match raise_open_files().and_then(|()| run(&Cli::parse())) {
+        Ok(figures) => {
+            println!("{}", figures.json());
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("groups: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli) -> io::Result<Figures> {
+    let run = SystemTime::now().duration_since(UNIX_EPOCH).map_err(io::Error::other)?.as_millis() as u64;
+    let server = Server(cli.server_pid);
+    let broker = &cli.broker;
+    let at_least_one =
+        |count: usize| if count == 0 { Err(io::Error::other("expected at least one")) } else { Ok(count) };
+    match cli.run {
+        Run::Classic { members, rounds } => {
+            classic::run(broker, server, at_least_one(members)?, at_least_one(rounds)?, run)
+        }
+        Run::Consumer { members, rounds } => {
+            consumer::run(broker, server, at_least_one(members)?, at_least_one(rounds)?, run)
+        }
+        Run::Commits { committers, seconds } => {
+            commits::closed(broker, server, at_least_one(committers)?, seconds, run)
+        }
+        Run::Groups { groups, interval, seconds, connections } => {
+            let counts = (at_least_one(groups)?, at_least_one(connections)?);
+            commits::paced(broker, server, counts, (interval, seconds), run)
+        }
+    }
+}
+
+/// A connection for each member.
+fn raise_open_files() -> io::Result<()> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+    Ok(())
+}

@@ -1,0 +1,8 @@
+//! Group members at the level of the wire: many connections, one thread, no client library. Read `net.rs`, then the runs.
+
+pub mod classic;
+pub mod commits;
+pub mod consumer;
+pub mod measure;
+pub mod net;
+pub mod options;
