@@ -14,6 +14,8 @@ use crate::ring::{RETRY_MS, Slot, SlotState, slot_of, slot_path};
 /// How a file is read: so many bytes at once, so many reads under way.
 const CHUNK_BYTES: usize = 2 * 1024 * 1024;
 const CHUNKS_IN_FLIGHT: usize = 4;
+/// The part of a file that is read before asking whether that is enough.
+const BEGINNING: usize = 64;
 
 pub(crate) struct Recovery {
     dir: String,
@@ -162,15 +164,17 @@ impl Recovery {
     }
 
     fn load_next(&mut self, asker: &mut Asker, out: &mut Vec<Effect>) -> bool {
-        match self.replay.as_ref().map(Replay::next) {
-            Some(Next::Load(slot)) => {
-                self.image = vec![0; usize::try_from(self.slots[&slot].len).expect("ring files fit memory")];
+        let replay = self.replay.as_mut().expect("replay begins when all heads are read");
+        replay.use_kept();
+        match replay.next() {
+            Next::Load(slot) => {
+                let len = usize::try_from(self.slots[&slot].len).expect("ring files fit memory");
+                self.image = vec![0; (len / BEGINNING).next_multiple_of(BLOCK_BYTES)];
                 self.loading = Some((slot, 0));
                 self.ask_chunks(asker, out);
                 false
             }
-            Some(Next::Done) => self.sync_newest(asker, out),
-            None => unreachable!("replay begins when all heads are read"),
+            Next::Done => self.sync_newest(asker, out),
         }
     }
 
@@ -205,10 +209,19 @@ impl Recovery {
         if self.left > 0 {
             return false;
         }
-        self.loading = None;
+        let replay = self.replay.as_mut().expect("replay asked for it");
+        if let Some((slot, _)) = self.loading.take() {
+            let len = usize::try_from(self.slots[&slot].len).expect("ring files fit memory");
+            if self.image.len() < len && (self.unreadable || !replay.is_enough(&self.image)) {
+                self.loading = Some((slot, self.image.len() as u64));
+                self.image.resize(len, 0);
+                self.ask_chunks(asker, out);
+                return false;
+            }
+        }
         let image = Bytes::from(std::mem::take(&mut self.image));
         let unreadable = std::mem::take(&mut self.unreadable);
-        self.replay.as_mut().expect("replay asked for it").on_image(image, unreadable);
+        replay.on_image(image, unreadable);
         self.load_next(asker, out)
     }
 

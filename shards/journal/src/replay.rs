@@ -14,7 +14,7 @@ use bytes::Bytes;
 use heddle_model::ReplicaNumber;
 
 use crate::format::Header;
-use crate::image::{UseId, headers, opening_is_whole};
+use crate::image::{Frame, UseId, frame_at, headers, opening_is_whole};
 use crate::report::{Damage, Report};
 use crate::story::Story;
 use crate::walk::Walk;
@@ -71,6 +71,8 @@ pub(crate) struct Replay {
     known: BTreeMap<u64, u64>,
     unclear: Vec<(u32, Vec<Header>)>,
     pub highest: Highest,
+    /// The newest file's bytes, kept from finding it to walking it.
+    kept: Option<(u32, Bytes)>,
     /// Files that must not be overwritten before the next run counts.
     pub chain: BTreeSet<u64>,
     /// Slots with files of another journal.
@@ -112,6 +114,7 @@ impl Replay {
             known: BTreeMap::new(),
             unclear: Vec::new(),
             highest: Highest::default(),
+            kept: None,
             chain: BTreeSet::new(),
             foreign: Vec::new(),
             hidden: Vec::new(),
@@ -169,7 +172,39 @@ impl Replay {
         }
     }
 
-    /// The file that `next` named, in full. Blocks that could not be read are 0xff, and `unreadable` says so.
+    /// Go on with a file whose bytes are here still, if `next` names it.
+    pub fn use_kept(&mut self) {
+        while let (Next::Load(slot), Some((kept, image))) = (self.next(), &self.kept) {
+            if slot != *kept {
+                return;
+            }
+            let (files, bytes, image) = (self.report.files, self.report.bytes, image.clone());
+            self.on_image(image, false);
+            (self.report.files, self.report.bytes) = (files, bytes);
+        }
+    }
+
+    /// Is this beginning of the file that `next` named all that will be looked at? Replay reads up to the fence of the
+    /// next file, and what a start leaves behind of a file that it has just begun may be a few frames.
+    pub fn is_enough(&self, beginning: &[u8]) -> bool {
+        let Phase::Walk { chain, .. } = &self.phase else { return false };
+        let (Some(file), Some(next)) = (chain.front(), chain.get(1)) else { return false };
+        let (of, fence) = (self.uses[file].of, self.uses[next].fence);
+        let (mut at, mut sum) = (0, None);
+        while let Frame::Readable(header, entries) = frame_at(beginning, at, of, sum) {
+            if !entries.iter().all(|entry| entry.good) {
+                return false;
+            }
+            if header.number >= fence {
+                return header.number == fence;
+            }
+            at += header.frame_bytes();
+            sum = Some(header.sum);
+        }
+        false
+    }
+
+    /// The file that `next` named, in full or as much as `is_enough`. Blocks that could not be read are 0xff, and `unreadable` says so.
     pub fn on_image(&mut self, image: Bytes, unreadable: bool) {
         self.report.files += 1;
         self.report.bytes += image.len() as u64;
@@ -187,13 +222,8 @@ impl Replay {
                 let file = uses.pop().expect("it was asked for");
                 self.phase = Phase::Newest(uses);
                 if self.counts(file, &image) {
+                    self.kept = Some((self.uses[&file].slot, image));
                     self.begin_walk(file);
-                    // Most often the newest file is all there is to read.
-                    if self.next() == Next::Load(self.uses[&file].slot) {
-                        self.report.files -= 1;
-                        self.report.bytes -= image.len() as u64;
-                        return self.on_image(image, unreadable);
-                    }
                 }
             }
             Phase::Walk { chain, started } => self.on_walk(chain, started, image),
