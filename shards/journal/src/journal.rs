@@ -253,6 +253,16 @@ impl Journal {
         self.ring.is_stalled() && self.ring.growth_fails
     }
 
+    /// Bytes of the ring once it has all its files, or as it is if it cannot grow.
+    pub fn capacity(&self) -> u64 {
+        self.ring.capacity()
+    }
+
+    /// Whether frames are on their way to the disk.
+    pub fn is_writing(&self) -> bool {
+        self.writer.is_writing()
+    }
+
     /// Records that are not in a frame yet. Bytes.
     pub fn waiting_bytes(&self) -> usize {
         self.lanes.bytes() + self.writer.redo_bytes()

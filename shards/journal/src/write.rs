@@ -149,6 +149,10 @@ impl Writer {
         self.current.as_ref().map(|current| current.sequence)
     }
 
+    pub fn is_writing(&self) -> bool {
+        !self.in_flight.is_empty()
+    }
+
     pub fn redo_bytes(&self) -> usize {
         self.redo.iter().flatten().map(Entry::weight).sum()
     }

@@ -152,6 +152,11 @@ impl Replica {
         self.log.is_settling()
     }
 
+    /// Whether what lies beside the segments is being read: until then nothing can be settled.
+    pub fn is_loading(&self) -> bool {
+        self.stage == Stage::Loading
+    }
+
     pub fn cached_bytes(&self) -> usize {
         self.log.cached_bytes()
     }

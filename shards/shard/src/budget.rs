@@ -17,6 +17,9 @@ use crate::turn::Shard;
 const SETTLING_MAX: usize = 16;
 /// A pinned tail smaller than this is cheaper to restate than to settle. Bytes.
 const RESTATE_BYTES: usize = 64 * 1024;
+/// But only while all tails together are at most this part of the ring, and it alone is at most half of that part of a
+/// file: more would fill the ring with restatements as fast as they free it, for ever.
+const RESTATED_PART: u64 = 4;
 /// A tail that cannot be settled is restated up to this size; a larger one would use up what the restating is to save.
 const RESTATE_TROUBLED_BYTES: usize = 4 * 1024 * 1024;
 /// On a disk that is all but full some settling succeeds; trouble is over when none met any for this long. Milliseconds.
@@ -30,6 +33,7 @@ pub struct Budget {
     tail_bytes: usize,
     cached_bytes: usize,
     settling: usize,
+    loading: usize,
     queue: VecDeque<(usize, bool)>,
     evict_next: usize,
     settle_next: usize,
@@ -51,6 +55,7 @@ struct Seat {
     tail: usize,
     cached: usize,
     settling: bool,
+    loading: bool,
     queued: bool,
     touched: bool,
 }
@@ -64,6 +69,7 @@ impl Budget {
             tail_bytes: 0,
             cached_bytes: 0,
             settling: 0,
+            loading: 0,
             queue: VecDeque::new(),
             evict_next: 0,
             settle_next: 0,
@@ -175,12 +181,13 @@ impl Shard {
         }
     }
 
-    /// Whether waiting helps: frames are about to be written, or something is settled or restated.
+    /// Whether waiting helps: frames are about to be written, or something is settled or restated, or will be once it is
+    /// loaded or durable.
     fn is_making_room(&self) -> bool {
-        let budget = &self.budget;
-        let waits = self.journals[0].waiting_bytes() > JOURNAL_WAITING_BYTES || !budget.restating.is_empty();
-        let writes = waits && !self.journals[0].is_out_of_space();
-        writes || budget.settling > 0 || !budget.queue.is_empty()
+        let (budget, journal) = (&self.budget, &self.journals[0]);
+        let waits = journal.waiting_bytes() > JOURNAL_WAITING_BYTES || !budget.restating.is_empty();
+        let writes = waits && !journal.is_out_of_space();
+        writes || journal.is_writing() || budget.settling > 0 || budget.loading > 0 || !budget.queue.is_empty()
     }
 
     fn account(&mut self) {
@@ -191,13 +198,15 @@ impl Shard {
             let tail = replica.map_or(0, |r| r.tail_bytes());
             let cached = replica.map_or(0, |r| r.cached_bytes());
             let settling = replica.is_some_and(|r| r.is_settling());
+            let loading = replica.is_some_and(|r| r.is_loading());
             let full = replica.is_some_and(|r| r.has_full_span());
             let wants = replica.is_some_and(|r| r.wants_settle());
             let failed = replica.is_some_and(|r| r.has_trouble());
             self.budget.tail_bytes = self.budget.tail_bytes + tail - seat.tail;
             self.budget.cached_bytes = self.budget.cached_bytes + cached - seat.cached;
             self.budget.settling = self.budget.settling + usize::from(settling) - usize::from(seat.settling);
-            *seat = Seat { tail, cached, settling, ..*seat };
+            self.budget.loading = self.budget.loading + usize::from(loading) - usize::from(seat.loading);
+            *seat = Seat { tail, cached, settling, loading, ..*seat };
             self.budget.retries.note(slot, wants, failed, settling, self.now.mono);
             if full && !wants {
                 self.budget.enqueue(slot, false);
@@ -241,6 +250,8 @@ impl Shard {
     fn enqueue_wanted(&mut self) {
         let mut wanted = std::mem::take(&mut self.budget.wanted);
         self.journals[0].wants(&mut wanted);
+        let few = self.budget.tail_bytes as u64 <= self.journals[0].capacity() / RESTATED_PART;
+        let small_bytes = RESTATE_BYTES.min((self.config.journal_file_bytes / RESTATED_PART / 2) as usize);
         for number in wanted.drain(..) {
             if self.budget.restating.contains_key(&number) {
                 continue;
@@ -259,7 +270,8 @@ impl Shard {
             // A damaged replica never settles: whatever its size, it is carried along.
             let damaged = self.replicas[slot].as_ref().is_some_and(|r| r.is_damaged());
             let troubled = self.budget.retries.holds(slot);
-            if damaged || tail < RESTATE_BYTES || (troubled && tail < RESTATE_TROUBLED_BYTES) {
+            let small = tail == 0 || (few && tail < small_bytes);
+            if damaged || small || (troubled && tail < RESTATE_TROUBLED_BYTES) {
                 let mut awaited = None;
                 self.with_replica(slot, |replica, world| awaited = replica.restate(world));
                 self.budget.restating.extend(awaited.map(|ordinal| (number, ordinal)));
@@ -294,8 +306,9 @@ impl Shard {
             self.budget.seats[slot].queued = false;
             let mut started = false;
             self.with_replica(slot, |replica, world| started = replica.settle(force, world));
+            // It has begun, or is loaded first.
+            self.budget.touch(slot);
             if started {
-                self.budget.touch(slot);
                 self.account();
             }
         }

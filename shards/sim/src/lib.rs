@@ -25,4 +25,6 @@ pub use plan::{Plan, Trouble};
 pub use run::{Outcome, run, run_twice, run_with};
 
 #[cfg(test)]
+mod crowded;
+#[cfg(test)]
 mod tests;

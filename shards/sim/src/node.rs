@@ -43,6 +43,8 @@ pub struct Node {
     pub failed: Option<String>,
     /// `Notice::Log` since the beginning of this life.
     pub logs: Vec<String>,
+    /// Asked of the disk in all lives.
+    pub disk_operations: u64,
     next_conn: u64,
     /// The zero of this life's monotonic clock, and what the wall clock is off. Microseconds, milliseconds.
     mono_base: u64,
@@ -67,6 +69,7 @@ impl Node {
             serving: false,
             failed: None,
             logs: Vec::new(),
+            disk_operations: 0,
             next_conn: 1,
             mono_base: 0,
             wall_off_ms: 0,
@@ -220,6 +223,7 @@ impl Node {
         let shared = Token { owner: token.owner | (at as u32) << CORE_SHIFT, ..token };
         assert!(token.owner >> CORE_SHIFT == 0, "owners fit below the core");
         let mut op = of_core(op, at);
+        self.disk_operations += 1;
         note(&op, trace);
         match (self.lie, &mut op) {
             (Some(Lie::EarlyDurable), DiskOp::Write { buf, durable: true, .. }) if dice.chance(30) => {

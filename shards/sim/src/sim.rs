@@ -30,6 +30,9 @@ const STEPS_TO_SERVE: u64 = 30_000;
 const STEPS_TO_DRAIN: u64 = 60_000;
 const STEPS_TO_SCAN: u64 = 120_000;
 const STEPS_TO_STOP: u64 = 200_000;
+const STEPS_TO_REST: u64 = 60_000;
+/// A node at rest leaves its disk alone for this long. Microseconds.
+const REST_US: u64 = 100_000;
 /// In this much of its own time a node that is asked to stop has stopped. Microseconds.
 const TIME_TO_STOP_US: u64 = 10_000_000;
 /// How often the directories of replicas are looked at. Steps.
@@ -257,10 +260,30 @@ impl Sim {
         if self.wait(STEPS_TO_SCAN, "show all", |sim| sim.clients.iter().all(Client::is_done)) {
             self.checkers.see(self.at, Seen::Quiet);
             self.look_at_dirs();
+            self.come_to_rest();
         }
         if accept_loss && !self.is_over() {
             self.stop();
         }
+    }
+
+    /// Nobody asks anything any more: then the disk must be left alone before long. A journal that restates what it holds
+    /// for ever would not.
+    fn come_to_rest(&mut self) {
+        let (mut since, mut operations) = (self.now_us, self.node.disk_operations);
+        for _ in 0..STEPS_TO_REST {
+            self.step();
+            if self.is_over() || self.node.failed.is_some() || self.now_us > since + REST_US {
+                return;
+            }
+            if self.node.disk_operations != operations {
+                (since, operations) = (self.now_us, self.node.disk_operations);
+            }
+        }
+        self.checkers.fail(
+            "no-stall",
+            format!("a node of which nobody asks anything never rests: {operations} disk operations so far"),
+        );
     }
 
     /// Step until something holds. A node that gives up because of damage it told of is excused.
