@@ -28,6 +28,8 @@ struct Member {
     id: StrBytes,
     epoch: i32,
     owned: BTreeSet<Partition>,
+    /// What it owns is to be said: it joins, or that has changed.
+    says_owned: bool,
 }
 
 struct Group {
@@ -99,7 +101,7 @@ impl Group {
             group: GroupId(StrBytes::from_string(group.to_owned())),
             topic: TopicName(StrBytes::from_string(topic.to_owned())),
             partitions,
-            members: (0..count).map(|at| Member { id: id(at), ..Member::default() }).collect(),
+            members: (0..count).map(|at| Member { id: id(at), says_owned: true, ..Member::default() }).collect(),
             due: BinaryHeap::new(),
             epochs: BTreeMap::from([(0, count)]),
             settled: 0,
@@ -143,6 +145,7 @@ impl Group {
 
     fn on_response(&mut self, at: usize, response: ConsumerGroupHeartbeatResponse) -> io::Result<()> {
         if is_not_ready(response.error_code) {
+            self.members[at].says_owned = true;
             self.due.push(Reverse((Instant::now() + NOT_READY, at)));
             return Ok(());
         }
@@ -161,6 +164,7 @@ impl Group {
         let is_changed = changed.is_some();
         if let Some(told) = changed {
             member.owned = told;
+            member.says_owned = true;
         }
         self.count(at, true);
         if is_changed {
@@ -190,13 +194,13 @@ impl Group {
 
     /// The first heartbeat says all, as does one after a change; others say nothing new.
     fn send(&mut self, at: usize) -> io::Result<()> {
-        let member = &self.members[at];
+        let member = &mut self.members[at];
         let mut request = ConsumerGroupHeartbeatRequest::default()
             .with_group_id(self.group.clone())
             .with_member_id(member.id.clone())
             .with_member_epoch(member.epoch)
             .with_rebalance_timeout_ms(-1)
-            .with_topic_partitions(Some(owned(&member.owned)));
+            .with_topic_partitions(std::mem::take(&mut member.says_owned).then(|| owned(&member.owned)));
         if member.epoch == 0 {
             request = request
                 .with_rebalance_timeout_ms(REBALANCE_TIMEOUT_MS)

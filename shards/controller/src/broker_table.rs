@@ -35,7 +35,7 @@ const fn dynamic(
     BrokerDef { name, kind, check, default, dynamic: true, documentation }
 }
 
-use Check::{Any, AtLeast, Between, ListOf, OneOf, Only, Ratio};
+use Check::{Any, AtLeast, Between, ListOf, OneOf, OneOfAnyCase, Only, Ratio};
 
 const MAX: &str = "9223372036854775807";
 
@@ -148,7 +148,7 @@ pub const BROKER_CONFIGS: &[BrokerDef] = &[
     fixed(
         "group.consumer.migration.policy",
         Kind::String,
-        OneOf(&["disabled", "downgrade", "upgrade", "bidirectional"]),
+        OneOfAnyCase(&["disabled", "downgrade", "upgrade", "bidirectional"]),
         Some("bidirectional"),
         "Which way groups may move between the classic and the consumer protocol while they work.",
     ),

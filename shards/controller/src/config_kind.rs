@@ -35,6 +35,8 @@ pub enum Check {
     Between(i64, i64),
     Ratio(f64, f64),
     OneOf(&'static [&'static str]),
+    /// The same in any case of letters.
+    OneOfAnyCase(&'static [&'static str]),
     /// A list whose items are of these.
     ListOf(&'static [&'static str]),
     /// Known to Kafka, but without effect here: only this value is taken.
@@ -75,6 +77,9 @@ pub fn judge(kind: Kind, check: Check, text: &str) -> Result<(), String> {
         (Check::Between(_, high), Some(value)) if value > high => Err(format!("Value must be no more than {high}")),
         (Check::OneOf(choices), _) if !choices.contains(&text.trim()) => {
             Err(format!("String must be one of: {}", choices.join(", ")))
+        }
+        (Check::OneOfAnyCase(choices), _) if !choices.iter().any(|one| one.eq_ignore_ascii_case(text.trim())) => {
+            Err(format!("String must be one of (case insensitive): {}", choices.join(", ")))
         }
         (Check::ListOf(choices), _) => {
             let items = list(text);
@@ -132,6 +137,9 @@ mod tests {
 
     #[test]
     fn choices_and_lists() {
+        let one = Check::OneOfAnyCase(&["disabled", "upgrade"]);
+        assert_eq!(judge(Kind::String, one, "Upgrade"), Ok(()));
+        assert!(judge(Kind::String, one, "up").is_err());
         let policies = Check::ListOf(&["compact", "delete"]);
         assert_eq!(judge(Kind::List, policies, "compact, delete"), Ok(()));
         assert_eq!(judge(Kind::List, policies, "compact,x"), Err("String must be one of: compact, delete".into()));

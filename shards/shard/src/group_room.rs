@@ -84,13 +84,17 @@ fn settings_of(broker: &BrokerConfig) -> GroupSettings {
         group_consumer_max_assignment_interval_ms: broker.int("group.consumer.max.assignment.interval.ms"),
         group_consumer_assignors: assignors(broker.text("group.consumer.assignors").unwrap_or_default()),
         group_consumer_max_size: usize::try_from(broker.int("group.consumer.max.size")).unwrap_or(0),
-        group_consumer_migration_policy: match broker.text("group.consumer.migration.policy").unwrap_or_default() {
-            "disabled" => Migration::Disabled,
-            "downgrade" => Migration::Downgrade,
-            "upgrade" => Migration::Upgrade,
-            _ => Migration::Bidirectional,
-        },
+        group_consumer_migration_policy: migration(broker.text("group.consumer.migration.policy").unwrap_or_default()),
         ..GroupSettings::default()
+    }
+}
+
+fn migration(text: &str) -> Migration {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "disabled" => Migration::Disabled,
+        "downgrade" => Migration::Downgrade,
+        "upgrade" => Migration::Upgrade,
+        _ => Migration::Bidirectional,
     }
 }
 
@@ -193,6 +197,18 @@ impl Topics for Known<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn kafkas_texts_become_settings() {
+        let given =
+            [("group.consumer.assignors", "range, uniform,range"), ("group.consumer.migration.policy", "UPGRADE")];
+        let given = given.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        let settings = settings_of(&BrokerConfig::parse(given).expect("valid"));
+        assert_eq!(settings.group_consumer_assignors, [Assignor::Range, Assignor::Uniform]);
+        assert_eq!(settings.group_consumer_migration_policy, Migration::Upgrade);
+        let nothing = settings_of(&BrokerConfig::default());
+        assert_eq!(nothing, GroupSettings::default(), "Kafka's defaults stand in two places");
+    }
 
     /// Configs, brokers and blocks of producer ids make new images too.
     #[test]
