@@ -1,5 +1,7 @@
 //! One ask, one decision. Hard state is only read here.
 
+use std::collections::BTreeSet;
+
 use heddle_model::{Ticket, limits};
 
 use crate::{
@@ -108,8 +110,14 @@ impl<'a> Turn<'a> {
         self.go_on_sweeping();
         self.go_on_expiring();
         let now = self.context.now.mono;
+        // What a deadline has decided is in no hard state yet: the group's next deadline waits for the next tick.
+        let mut decided: BTreeSet<GroupId> = BTreeSet::new();
         while !self.is_full() {
+            if self.soft.timers.first().and_then(Timer::group).is_some_and(|group| decided.contains(group)) {
+                break;
+            }
             let Some((at, timer)) = self.soft.timers.pop_due(now) else { break };
+            let (group, before) = (timer.group().cloned(), self.out.records.len());
             match timer {
                 Timer::Session(group, member) => {
                     self.with_live(&group, |classic| classic.on_session_entry(&member, at));
@@ -134,6 +142,9 @@ impl<'a> Turn<'a> {
                     self.with_live(&group, |classic| classic.on_sync_entry(at));
                 }
                 Timer::Retention => self.on_retention_entry(at),
+            }
+            if self.out.records.len() > before {
+                decided.extend(group);
             }
         }
     }

@@ -28,6 +28,21 @@ pub enum Timer {
     Retention,
 }
 
+impl Timer {
+    pub fn group(&self) -> Option<&GroupId> {
+        match self {
+            Timer::Session(group, _)
+            | Timer::Join(group)
+            | Timer::Sync(group)
+            | Timer::Release(group, _)
+            | Timer::Rejoin(group, _)
+            | Timer::MemberSync(group, _)
+            | Timer::Assign(group) => Some(group),
+            Timer::Retention => None,
+        }
+    }
+}
+
 /// The deadline of one timer, kept by its subject.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Alarm {
@@ -57,6 +72,11 @@ impl Timers {
             return None;
         }
         self.queue.pop().map(|Reverse(entry)| entry)
+    }
+
+    /// The entry that comes next, due or not.
+    pub fn first(&self) -> Option<&Timer> {
+        self.queue.peek().map(|Reverse((_, timer))| timer)
     }
 
     /// An entry queued for `at` came up: true if the alarm's time is over; otherwise it is queued again if need be.
