@@ -116,6 +116,7 @@ impl Bench {
             file_bytes: JOURNAL_FILE_BYTES,
             first_file_bytes: JOURNAL_FIRST_FILE_BYTES,
             sync: true,
+            accept_unreadable: false,
         };
         self.journal = Some(Journal::open(config, now, &mut out.effects));
         if self.case.neighbour > 0 {

@@ -222,6 +222,11 @@ impl Row {
         self.kind == Kind::Append as u8
     }
 
+    /// A batch of a tail that a checkpoint carries.
+    pub fn is_stated_batch(&self) -> bool {
+        self.kind == Kind::ShadowBatch as u8
+    }
+
     /// The offset of the batch's first record, if this is a batch.
     pub fn base(&self) -> Offset {
         Offset(self.a)
@@ -359,6 +364,7 @@ mod tests {
             payload_bytes: 0,
             directory_sum: 0,
             previous_sum: 5,
+            journals: 3,
             sum: 0,
         }
     }

@@ -54,6 +54,8 @@ pub(crate) struct Header {
     pub directory_sum: u32,
     /// `sum` of the frame that counts before this one; 0: none.
     pub previous_sum: u32,
+    /// Journals of the data directory, as the caller said; 0: not said yet.
+    pub journals: u16,
     pub sum: u32,
 }
 
@@ -94,6 +96,7 @@ impl Header {
             payload_bytes: reader.u64()?,
             directory_sum: reader.u32()?,
             previous_sum: reader.u32()?,
+            journals: reader.u16()?,
             sum,
         };
         let sane = header.payload_bytes <= FRAME_BYTES_MAX
@@ -120,6 +123,7 @@ impl Header {
         }
         bytes.extend_from_slice(&self.directory_sum.to_le_bytes());
         bytes.extend_from_slice(&self.previous_sum.to_le_bytes());
+        bytes.extend_from_slice(&self.journals.to_le_bytes());
         bytes.resize(HEADER_BYTES - 4, 0);
         let sum = crc32c::crc32c(&bytes);
         bytes.extend_from_slice(&sum.to_le_bytes());

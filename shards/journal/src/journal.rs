@@ -33,6 +33,9 @@ pub struct Config {
     pub first_file_bytes: u64,
     /// False: frames count when written, not when durable. For measurements only.
     pub sync: bool,
+    /// Blocks that cannot be read, however often it is tried, count as damaged. False: they keep the journal from opening,
+    /// since the next start may read them.
+    pub accept_unreadable: bool,
 }
 
 pub(crate) enum Stage {
@@ -80,7 +83,7 @@ impl Journal {
     pub fn open(config: Config, now: Now, out: &mut Vec<Effect>) -> Journal {
         assert!(config.files >= 2, "a ring has two files at least");
         let mut asker = Asker::new(config.owner);
-        let recovery = Recovery::begin(&config.dir, &mut asker, out);
+        let recovery = Recovery::begin(&config, &mut asker, out);
         Journal {
             stage: Stage::Recovering(Box::new(recovery)),
             asker,
@@ -152,6 +155,12 @@ impl Journal {
     /// not. Reported by each recovery until `accept_losses`.
     pub fn suspect_losses(&mut self) {
         self.writer.misses = true;
+    }
+
+    /// Say in every frame from now on how many journals the data directory has, numbered from 0. The next recovery
+    /// reports it.
+    pub fn set_journals(&mut self, journals: u16) {
+        self.writer.journals = journals;
     }
 
     /// Replace all that is known of a replica by `state` and `tail`: valid when all of it is durable, which is at the
@@ -231,9 +240,16 @@ impl Journal {
         self.durable.clear();
     }
 
+    /// Where the disk refuses to be read, again and again, so that the journal does not open. It is tried on.
+    pub fn stuck(&self) -> Option<&str> {
+        match &self.stage {
+            Stage::Recovering(recovery) => recovery.stuck(),
+            Stage::Starting | Stage::Running | Stage::Closed => None,
+        }
+    }
+
     pub fn pressure(&self) -> Pressure {
-        let recovery_fails = matches!(&self.stage, Stage::Recovering(recovery) if recovery.retry_at().is_some());
-        if self.writer.is_broken() || recovery_fails {
+        if self.writer.is_broken() || self.stuck().is_some() {
             return Pressure::Broken;
         }
         let (used, capacity) = (self.ring.used(self.writer.place()), self.ring.capacity());

@@ -39,7 +39,8 @@
 //! | 96 | 8 | bytes of payload |
 //! | 104 | 4 | CRC32C of the directory |
 //! | 108 | 4 | own sum of the frame before; 0: none, or unreadable |
-//! | 112 | 12 | 0 |
+//! | 112 | 2 | journals of the data directory, as the caller said; 0: not said yet |
+//! | 114 | 10 | 0 |
 //! | 124 | 4 | CRC32C of bytes 0..124 |
 //!
 //! | at | bytes | directory entry field |

@@ -1,4 +1,7 @@
 //! Recovery's reading: directory, first blocks, and whatever files replay asks for, in large chunks.
+//!
+//! A read that fails says nothing about what stands there: it is tried again, and a block that stays unreadable keeps the
+//! journal from opening. Only who accepts losses has it taken for damage.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +10,7 @@ use heddle_border::{Blocks, DiskOp, Done, Effect, Failed, Fault, OpenMode};
 use heddle_model::Mono;
 use heddle_model::limits::BLOCK_BYTES;
 
+use crate::Config;
 use crate::asker::{Asker, Purpose};
 use crate::replay::{Head, Next, Replay};
 use crate::ring::{RETRY_MS, Slot, SlotState, slot_of, slot_path};
@@ -16,6 +20,20 @@ const CHUNK_BYTES: usize = 2 * 1024 * 1024;
 const CHUNKS_IN_FLIGHT: usize = 4;
 /// The part of a file that is read before asking whether that is enough.
 const BEGINNING: usize = 64;
+/// After so many rounds of retries, each `RETRY_MS` later, the disk is believed.
+const ROUNDS_MAX: u32 = 5;
+
+/// What the world refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Refused {
+    /// The directory: all is asked from the beginning.
+    Dir,
+    Open(u32),
+    Head(u32),
+    Block {
+        at: u64,
+    },
+}
 
 pub(crate) struct Recovery {
     dir: String,
@@ -29,16 +47,21 @@ pub(crate) struct Recovery {
     /// The file being loaded, and the position of the next chunk to ask for.
     loading: Option<(u32, u64)>,
     replay: Option<Replay>,
-    /// What the world refused is asked again at this time: files, or all from the beginning.
-    retry: Option<(Mono, Vec<u32>)>,
+    /// What the world refused is asked again at this time.
+    retry: Option<(Mono, Vec<Refused>)>,
+    rounds: u32,
+    /// Where the disk has refused for good, and why.
+    stuck: Option<String>,
+    /// Blocks that stay unreadable count as damaged.
+    accept_unreadable: bool,
     /// The newest file could not be synced: what it says may vanish with the power.
     pub sync_failed: bool,
 }
 
 impl Recovery {
-    pub fn begin(dir: &str, asker: &mut Asker, out: &mut Vec<Effect>) -> Recovery {
+    pub fn begin(config: &Config, asker: &mut Asker, out: &mut Vec<Effect>) -> Recovery {
         let recovery = Recovery {
-            dir: dir.to_owned(),
+            dir: config.dir.clone(),
             slots: BTreeMap::new(),
             heads: BTreeMap::new(),
             left: 0,
@@ -47,6 +70,9 @@ impl Recovery {
             loading: None,
             replay: None,
             retry: None,
+            rounds: 0,
+            stuck: None,
+            accept_unreadable: config.accept_unreadable,
             sync_failed: false,
         };
         recovery.make_dir(asker, out);
@@ -61,21 +87,48 @@ impl Recovery {
         self.retry.as_ref().map(|(at, _)| *at)
     }
 
+    /// What the disk refuses, again and again.
+    pub fn stuck(&self) -> Option<&str> {
+        self.stuck.as_deref()
+    }
+
     /// Ask again for what was refused, if it is time.
     pub fn retry(&mut self, now: Mono, asker: &mut Asker, out: &mut Vec<Effect>) {
-        let Some((_, slots)) = self.retry.take_if(|(at, _)| *at <= now) else { return };
-        if slots.is_empty() {
-            self.make_dir(asker, out);
-        }
-        for slot in slots {
-            self.open(slot, asker, out);
+        let Some((_, refused)) = self.retry.take_if(|(at, _)| *at <= now) else { return };
+        self.rounds += 1;
+        for what in refused {
+            match what {
+                Refused::Dir => self.make_dir(asker, out),
+                Refused::Open(slot) => self.open(slot, asker, out),
+                Refused::Head(slot) => ask_head(&self.slots[&slot], slot, asker, out),
+                Refused::Block { at } => self.ask_block(at, asker, out),
+            }
         }
     }
 
-    fn refuse(&mut self, slot: Option<u32>, now: Mono) {
-        let (at, slots) = self.retry.get_or_insert_with(|| (now, Vec::new()));
+    fn refuse(&mut self, what: Refused, fault: Fault, now: Mono) {
+        let (at, refused) = self.retry.get_or_insert_with(|| (now, Vec::new()));
         *at = now.plus_ms(RETRY_MS);
-        slots.extend(slot);
+        refused.push(what);
+        if self.rounds >= ROUNDS_MAX && self.stuck.is_none() {
+            let path = |slot| self.slots[&slot].path.clone();
+            let place = match (what, self.loading) {
+                (Refused::Open(slot) | Refused::Head(slot), _) => path(slot),
+                (Refused::Block { at }, Some((slot, _))) => format!("{} at {at}", path(slot)),
+                (Refused::Dir | Refused::Block { .. }, _) => self.dir.clone(),
+            };
+            self.stuck = Some(format!("{place}: {fault:?}"));
+        }
+    }
+
+    /// Whether a read failed and will be tried again. If not, what failed counts as damaged.
+    fn is_refused(&mut self, what: Refused, result: &Result<Done, Failed>, now: Mono) -> bool {
+        let Err(failed) = result else { return false };
+        let give_up = self.accept_unreadable && self.rounds >= ROUNDS_MAX;
+        if !give_up {
+            self.refuse(what, failed.fault, now);
+        }
+        !give_up
     }
 
     /// True when replay is done: `finish` has the result.
@@ -113,18 +166,32 @@ impl Recovery {
                 self.left -= 1;
                 return self.when_opened(asker, out);
             }
-            (Purpose::Open(number), _) => self.refuse(Some(number), now),
+            (Purpose::Open(number), result) => self.refuse(Refused::Open(number), fault_of(&result), now),
             (Purpose::Head(number), result) => {
+                if self.is_refused(Refused::Head(number), &result, now) {
+                    return false;
+                }
                 self.heads.insert(number, read_bytes(result, BLOCK_BYTES));
                 self.left -= 1;
                 return self.when_heads_are_read(asker, out);
             }
-            (Purpose::Chunk { at, bytes }, result) => return self.on_chunk(at, bytes, result, asker, out),
+            (Purpose::Chunk { at, bytes }, Err(_)) if bytes > BLOCK_BYTES => {
+                self.left -= 1;
+                self.ask_blocks(at, bytes, asker, out);
+            }
+            (Purpose::Chunk { at, bytes }, result) => {
+                if self.is_refused(Refused::Block { at }, &result, now) {
+                    return false;
+                }
+                return self.on_chunk(at, bytes, result, asker, out);
+            }
             (Purpose::SyncNewest, result) => {
                 self.sync_failed = result.is_err();
                 return true;
             }
-            (Purpose::MakeDir | Purpose::SyncParent | Purpose::List, _) => self.refuse(None, now),
+            (Purpose::MakeDir | Purpose::SyncParent | Purpose::List, result) => {
+                self.refuse(Refused::Dir, fault_of(&result), now);
+            }
             (other, _) => unreachable!("{other:?} is not asked for in recovery"),
         }
         false
@@ -147,8 +214,7 @@ impl Recovery {
                 continue;
             }
             self.left += 1;
-            let buf = Blocks::zeroed(BLOCK_BYTES);
-            asker.ask(Purpose::Head(*number), DiskOp::Read { file: slot.file, at: 0, buf }, out);
+            ask_head(slot, *number, asker, out);
         }
         self.when_heads_are_read(asker, out)
     }
@@ -198,10 +264,6 @@ impl Recovery {
         out: &mut Vec<Effect>,
     ) -> bool {
         self.left -= 1;
-        if result.is_err() && bytes > BLOCK_BYTES {
-            self.ask_blocks(at, bytes, asker, out);
-            return false;
-        }
         self.unreadable |= result.is_err();
         let start = usize::try_from(at).expect("ring files fit memory");
         self.image[start..start + bytes].copy_from_slice(&read_bytes(result, bytes));
@@ -227,12 +289,16 @@ impl Recovery {
 
     /// A chunk cannot be read in one piece: find out which of its blocks cannot be read at all.
     fn ask_blocks(&mut self, at: u64, bytes: usize, asker: &mut Asker, out: &mut Vec<Effect>) {
-        let Some((slot, _)) = self.loading else { return };
         for at in (at..at + bytes as u64).step_by(BLOCK_BYTES) {
-            let op = DiskOp::Read { file: self.slots[&slot].file, at, buf: Blocks::zeroed(BLOCK_BYTES) };
-            asker.ask(Purpose::Chunk { at, bytes: BLOCK_BYTES }, op, out);
             self.left += 1;
+            self.ask_block(at, asker, out);
         }
+    }
+
+    fn ask_block(&self, at: u64, asker: &mut Asker, out: &mut Vec<Effect>) {
+        let Some((slot, _)) = self.loading else { return };
+        let op = DiskOp::Read { file: self.slots[&slot].file, at, buf: Blocks::zeroed(BLOCK_BYTES) };
+        asker.ask(Purpose::Chunk { at, bytes: BLOCK_BYTES }, op, out);
     }
 
     /// Frames that a killed process left count if they can be read, but are durable only now.
@@ -248,6 +314,17 @@ impl Recovery {
         let replay = self.replay.take().expect("replay is done");
         (replay, std::mem::take(&mut self.slots))
     }
+}
+
+fn ask_head(slot: &Slot, number: u32, asker: &mut Asker, out: &mut Vec<Effect>) {
+    let buf = Blocks::zeroed(BLOCK_BYTES);
+    asker.ask(Purpose::Head(number), DiskOp::Read { file: slot.file, at: 0, buf }, out);
+}
+
+/// Why an operation was refused; an answer of another kind than asked for is an I/O error too.
+fn fault_of(result: &Result<Done, Failed>) -> Fault {
+    const EIO: i32 = 5;
+    result.as_ref().map_or_else(|failed| failed.fault, |_| Fault::Io(EIO))
 }
 
 /// What was read, `bytes` long. Unreadable bytes are 0xff: neither zeros, as in a fresh file, nor a header.

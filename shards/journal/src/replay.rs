@@ -93,6 +93,8 @@ pub(crate) struct Replay {
     pub tails_lost: bool,
     /// The last frame that counts says that replicas may be missing.
     pub misses: bool,
+    /// What the last frame that counts says of the data directory's journals.
+    pub journals: u16,
     pub report: Report,
 }
 
@@ -126,6 +128,7 @@ impl Replay {
             blind: false,
             tails_lost: false,
             misses: false,
+            journals: 0,
             report: Report::default(),
         };
         let mut search = Vec::new();
@@ -246,6 +249,7 @@ impl Replay {
             }
             Phase::Walk { chain, .. } if chain.is_empty() => {
                 self.report.may_miss_replicas |= self.misses;
+                self.report.journals = self.journals;
                 self.phase = Phase::Done;
             }
             _ => {}
@@ -359,9 +363,14 @@ impl Replay {
             image: &image,
             found: &found,
             stated: Some(BTreeSet::new()),
+            last_stated: None,
             at: 0,
             expected: None,
         };
+        if started && found.tails {
+            // Older files were not needed any more, and may be gone: only this opening says for certain what the tails are.
+            self.stories.values_mut().for_each(|story| story.unsure = true);
+        }
         let torn = self.walk(&mut walk);
         for story in self.stories.values_mut() {
             story.detach(&image);

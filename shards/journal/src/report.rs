@@ -41,6 +41,8 @@ pub struct Report {
     /// Damage may have hidden the creation of replicas of which nothing else is known: whoever should be here and is
     /// not must be treated as damaged. Reported until `Journal::accept_losses`.
     pub may_miss_replicas: bool,
+    /// How many journals the data directory had, as the last frame that counts says; 0: it does not say.
+    pub journals: u16,
     /// Files of another journal; they are left alone.
     pub foreign: Vec<String>,
 }

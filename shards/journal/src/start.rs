@@ -55,9 +55,10 @@ impl Journal {
     fn take_stories(&mut self, replay: &mut Replay) {
         let mut recovered =
             Recovered { id: self.writer.id, replicas: BTreeMap::new(), report: std::mem::take(&mut replay.report) };
+        let doubt = !recovered.report.damage.is_empty();
         for (replica, mut story) in std::mem::take(&mut replay.stories) {
             story.shadow.damaged |= !replay.hidden.is_empty();
-            match story.finish() {
+            match story.finish(doubt) {
                 Finished::Known { shadow, recovered: found, cut } => {
                     self.lanes.open(replica, shadow.ordinal);
                     self.repin(replica, None, shadow.pins());
@@ -79,6 +80,7 @@ impl Journal {
             }
         }
         self.writer.misses = recovered.report.may_miss_replicas;
+        self.writer.journals = recovered.report.journals;
         self.recovered = Some(recovered);
     }
 

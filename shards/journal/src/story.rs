@@ -6,7 +6,7 @@ use bytes::Bytes;
 use heddle_model::{Offset, TailBatch};
 
 use crate::format::Row;
-use crate::record::{Body, Ordinal, Record};
+use crate::record::{Body, Ordinal, Record, ReplicaState};
 use crate::report::RecoveredReplica;
 use crate::shadow::Shadow;
 
@@ -33,12 +33,15 @@ pub(crate) struct Story {
     pub suspect: bool,
     /// Its state at the start of replay is known.
     pub based: bool,
+    /// Batches at the tail's front may stand where nothing can be read: in a file before the one that replay began with,
+    /// or in the part of an opening that was lost.
+    pub unsure: bool,
 }
 
 impl Story {
     pub fn new(shadow: Shadow, based: bool) -> Story {
         let (tail, staged, holes) = (VecDeque::new(), Vec::new(), Vec::new());
-        Story { shadow, tail, staged, holes, gap: false, doubtful: 0, suspect: false, based }
+        Story { shadow, tail, staged, holes, gap: false, doubtful: 0, suspect: false, based, unsure: false }
     }
 
     /// Check that a record follows the last one seen; if not, records are missing.
@@ -133,13 +136,27 @@ impl Story {
             self.gap = false;
             self.doubtful = 0;
             self.based = true;
+            self.unsure = false;
         }
     }
 
-    /// A batch of a checkpoint that carries tails.
+    /// A batch of a checkpoint that carries tails. If replay began before that checkpoint, the tail may hold it already.
     pub fn add(&mut self, batch: TailBatch, file: u64) {
+        let at = self.tail.partition_point(|known| known.base < batch.base);
+        if self.tail.get(at).is_some_and(|known| known.base == batch.base) {
+            return;
+        }
+        self.doubtful += usize::from(at < self.doubtful);
         self.shadow.add_extent(&batch, file);
-        self.tail.push_back(batch);
+        self.tail.insert(at, batch);
+    }
+
+    /// A batch of a checkpoint that carries tails cannot be read.
+    pub fn lose_stated(&mut self, row: &Row) {
+        if !self.tail.iter().any(|known| known.base == row.base()) {
+            self.shadow.damaged = true;
+            self.holes.push(Hole { from: row.base(), settled_at: row.base().plus(1) });
+        }
     }
 
     /// A checkpoint states this. Disagreement means that records are missing.
@@ -175,23 +192,56 @@ impl Story {
         }
     }
 
-    /// The end. A restatement that is incomplete now stays so: it never happened.
-    pub fn finish(mut self) -> Finished {
+    /// The end. A restatement that is incomplete now stays so: it never happened. `doubt`: something in this journal could
+    /// not be read, so that a tail that does not begin at the settled end, or has a gap, has lost batches.
+    pub fn finish(mut self, doubt: bool) -> Finished {
         self.shadow.damaged |= self.suspect || !self.based;
         self.shadow.staged = None;
-        let Some(state) = self.shadow.state.clone() else {
+        let Some(mut state) = self.shadow.state.clone() else {
             self.shadow.forget_extents();
             return if self.shadow.damaged { Finished::Unknown(Box::new(self.shadow)) } else { Finished::Never };
         };
-        if let Some(mark) = &state.mark {
-            self.settle(mark.offset);
-        }
-        let cut = self.holes.iter().map(|hole| hole.from).min();
+        let settled = state.mark.as_ref().map_or(state.start.offset, |mark| mark.offset);
+        self.settle(settled);
+        self.shadow.damaged |= self.unsure && self.tail.is_empty();
+        let gap = self.first_gap(settled).filter(|_| doubt || self.shadow.damaged);
+        self.shadow.damaged |= gap.is_some();
+        let cut = self.holes.iter().map(|hole| hole.from).chain(gap).min();
         let cut = cut.filter(|from| self.tail.iter().any(|batch| batch.base >= *from));
         self.tail.retain(|batch| cut.is_none_or(|from| batch.base < from));
+        if self.shadow.damaged {
+            let end = self.tail.back().map_or(settled, |last| last.next.max(settled));
+            fit(&mut state, end);
+        }
         let damaged = self.shadow.damaged;
         let recovered = Box::new(RecoveredReplica { state, tail: self.tail.into(), damaged });
         Finished::Known { shadow: Box::new(self.shadow), recovered, cut }
+    }
+
+    /// Where the batches do not follow the settled end, or each other, without a gap.
+    fn first_gap(&self, settled: Offset) -> Option<Offset> {
+        let mut end = settled;
+        for batch in &self.tail {
+            if batch.base > end {
+                return Some(end);
+            }
+            end = end.max(batch.next);
+        }
+        None
+    }
+}
+
+/// Make the state of a damaged replica fit what is left of its log, which ends at `end`: later lines of its history name
+/// terms of which nothing is left, and whoever wrote a line was in its term.
+fn fit(state: &mut ReplicaState, end: Offset) {
+    let end = end.max(state.log_start);
+    let lines = state.history.iter().take_while(|(_, start)| *start <= end).count();
+    state.history.truncate(lines.max(1));
+    if let Some((term, _)) = state.history.last()
+        && *term > state.term
+    {
+        // What it promised in that term is lost.
+        (state.term, state.vote) = (*term, None);
     }
 }
 

@@ -34,6 +34,8 @@ pub(crate) struct Walk<'a> {
     pub start: bool,
     /// Replicas that its opening names; `None` once part of the opening is lost, or when it was dealt with.
     pub stated: Option<BTreeSet<ReplicaNumber>>,
+    /// The replica that its opening named last: if the opening carries tails, more of its batches follow.
+    pub last_stated: Option<ReplicaNumber>,
     pub at: usize,
     pub expected: Option<u64>,
 }
@@ -106,7 +108,11 @@ impl Replay {
             match (header.kind, body) {
                 (FrameKind::Opening, Some(body)) => self.on_stated(walk, row.replica, row.ordinal, body),
                 (FrameKind::Opening, None) => {
-                    self.lose_statement(walk);
+                    if !row.is_stated_batch() {
+                        self.lose_statement(walk);
+                    } else if let Some(story) = self.stories.get_mut(&row.replica) {
+                        story.lose_stated(&row);
+                    }
                     hit.push(row.replica);
                 }
                 (FrameKind::Records, Some(body)) => self.on_record(walk, row.replica, row.ordinal, body),
@@ -129,6 +135,7 @@ impl Replay {
 
     fn pass(&mut self, walk: &mut Walk, header: &Header, sum: Option<u32>) {
         self.misses = header.misses;
+        self.journals = header.journals;
         self.last = Some((header.number, sum));
         walk.expected = Some(header.number + 1);
         walk.at += header.frame_bytes();
@@ -165,16 +172,22 @@ impl Replay {
                 if let Some(all) = &mut walk.stated {
                     all.insert(replica);
                 }
+                walk.last_stated = Some(replica);
                 match self.stories.get_mut(&replica) {
-                    Some(story) => story.compare(stated),
+                    Some(story) => {
+                        story.compare(stated);
+                        story.unsure &= !walk.found.tails;
+                    }
                     None => {
                         let mut story = Story::new(stated, true);
                         story.shadow.damaged |= (self.lost || self.tails_lost) && !walk.start;
+                        // An older file is missing, and perhaps batches with it.
+                        story.unsure = self.lost && walk.start && !walk.found.tails;
                         self.stories.insert(replica, story);
                     }
                 }
             }
-            Body::ShadowBatch(batch) if walk.start => {
+            Body::ShadowBatch(batch) => {
                 if let Some(story) = self.stories.get_mut(&replica) {
                     story.add(batch, file);
                 }
@@ -189,9 +202,18 @@ impl Replay {
         if walk.start {
             self.blind = true;
             self.tails_lost |= walk.found.tails;
-            if let Some((_, last)) = self.stories.iter_mut().next_back().filter(|_| walk.found.tails) {
-                // Its batches go on where nothing can be read.
-                last.miss();
+        }
+    }
+
+    /// Whole frames of an opening cannot be read. If it carries tails, batches of the replica named last may stand there.
+    fn lose_statements(&mut self, walk: &mut Walk) {
+        self.lose_statement(walk);
+        let last = walk.last_stated.take().filter(|_| walk.found.tails);
+        if let Some(story) = last.and_then(|last| self.stories.get_mut(&last)) {
+            if walk.start {
+                story.miss();
+            } else {
+                story.unsure = true;
             }
         }
     }
@@ -209,7 +231,7 @@ impl Replay {
         let file = self.paths[&walk.found.slot].clone();
         self.report.damage.push(Damage { file, at: walk.at as u64, first, last, hit: Vec::new() });
         if first < walk.found.records_from {
-            self.lose_statement(walk);
+            self.lose_statements(walk);
         } else {
             // The opening comes before the loss and says nothing of it.
             self.end_opening(walk);

@@ -98,6 +98,8 @@ pub(crate) struct Writer {
     unvouched: bool,
     /// Said by every frame until the losses of a damaged journal are dealt with.
     pub misses: bool,
+    /// Journals of the data directory, as the caller said.
+    pub journals: u16,
 }
 
 impl Writer {
@@ -125,6 +127,7 @@ impl Writer {
             durable_at: now,
             unvouched: false,
             misses: false,
+            journals: 0,
         }
     }
 
@@ -332,6 +335,7 @@ impl Journal {
             payload_bytes: 0,
             directory_sum: 0,
             previous_sum: self.writer.last_sum,
+            journals: self.writer.journals,
             sum: 0,
         };
         let number = header.number;

@@ -43,6 +43,10 @@ impl Replica {
             return refuse(ticket, refusal, world);
         }
         let (start, end) = (self.log_start(), self.log.end());
+        if self.damaged && read.from >= end {
+            // What stood there is not known, so it is not out of range.
+            return refuse(ticket, Refusal::Storage, world);
+        }
         if read.from < start || read.from > end {
             let high_watermark = self.high_watermark();
             return refuse(ticket, Refusal::OffsetOutOfRange { log_start: start, high_watermark }, world);
@@ -100,7 +104,7 @@ impl Replica {
             Visibility::LastStable => self.last_stable(),
         };
         let have = if visible > from { self.log.bytes_between(from, visible) } else { 0 };
-        if self.may_read(epoch).is_err() || from < self.log_start() || have >= min_bytes.max(1) {
+        if self.damaged || self.may_read(epoch).is_err() || from < self.log_start() || have >= min_bytes.max(1) {
             world.answers.push((ticket, Answer::Ready));
             return;
         }
@@ -122,6 +126,10 @@ impl Replica {
             Visibility::HighWatermark => self.high_watermark(),
             Visibility::LastStable => self.last_stable(),
         };
+        if self.damaged && matches!(query, OffsetQuery::Latest | OffsetQuery::MaxTimestamp) {
+            // Where the log ended is not known, and offsets that were handed out never go back (trap 19).
+            return refuse(ticket, Refusal::Storage, world);
+        }
         let id = self.reads.number();
         let result = match query {
             OffsetQuery::Latest => return self.answer_offset(ticket, Some(visible), -1, self.group.term(), world),
@@ -155,6 +163,7 @@ impl Replica {
         world: &mut World<'_>,
     ) {
         match result {
+            Ok(Found::None) if self.damaged => refuse(ticket, Refusal::Storage, world),
             Ok(Found::None) => self.answer_offset(ticket, None, -1, Term(-1), world),
             Ok(Found::At { offset, timestamp, term }) => {
                 self.answer_offset(ticket, Some(offset), timestamp, term, world)
@@ -223,6 +232,10 @@ impl Replica {
             return refuse(ticket, refusal, world);
         }
         let answer = match self.group.history().epoch_end(asked, self.log.end()) {
+            // The term may have gone on where nothing can be read.
+            Some((_, end)) if self.damaged && end >= self.log.end() => {
+                return refuse(ticket, Refusal::Storage, world);
+            }
             Some((term, end)) => Answer::EpochEnd { term, end },
             None => Answer::NoEpochEnd,
         };

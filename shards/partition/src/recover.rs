@@ -100,9 +100,11 @@ impl Replica {
         log: Log,
         damaged: bool,
     ) -> Result<Replica, String> {
+        // A damaged replica may have lost the record of its newest term; its membership names one.
+        let term = if damaged { state.term.max(config.term) } else { state.term };
         let group = Group::restore(Restored {
             me: seat.me,
-            term: state.term,
+            term,
             vote: state.vote,
             history: state.history.clone(),
             config,

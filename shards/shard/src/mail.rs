@@ -34,17 +34,17 @@ pub enum Mail {
         number: ReplicaNumber,
         replica: Box<RecoveredReplica>,
     },
-    /// Start: the sender has offered all it found; `found` counts all replicas in its journals.
-    Offered {
-        found: usize,
-        /// A journal of the sender may have lost replicas altogether.
-        misses: bool,
-    },
+    /// Start: the sender has offered all it found.
+    Offered(Found),
     /// Start: the receiver's copy in this journal is superseded, durably.
     Drop {
         journal: u32,
         number: ReplicaNumber,
     },
+    /// Start: the sender has set apart, durably, what its part of the first image names and no journal knows.
+    LossesSetApart,
+    /// Start: every core has.
+    LossesSettled,
     /// Stop: the sender's clients have their answers.
     Drained,
     /// From outside: say how you are. Answered by `Notice::Metrics`.
@@ -59,6 +59,19 @@ pub enum Mail {
     },
     /// To outside.
     Notice(Notice),
+}
+
+/// What a core found in the journals it reads.
+#[derive(Clone, Default)]
+pub struct Found {
+    /// Replicas in all of them.
+    pub replicas: usize,
+    /// Directory numbers of those that hold anything.
+    pub journals: Vec<u32>,
+    /// One of them may have lost replicas altogether.
+    pub misses: bool,
+    /// How many journals there were, as the journal of the cluster's metadata says; 0: not told.
+    pub expected: u16,
 }
 
 /// What the process around the cores is told.

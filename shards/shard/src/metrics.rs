@@ -57,7 +57,7 @@ pub(crate) fn scrape(shard: &Shard) -> Metrics {
         journal: journal.map(|journal| journal.stats().clone()).unwrap_or_default(),
         journal_waiting_bytes: journal.map_or(0, |journal| journal.waiting_bytes() as u64),
         partitions: replicas().count() as u64,
-        damaged_partitions: replicas().filter(|replica| replica.is_damaged()).count() as u64,
+        damaged_partitions: (replicas().filter(|r| r.is_damaged()).count() + shard.unopened.len()) as u64,
         tail_bytes: shard.budget.tail_bytes() as u64,
         cached_bytes: shard.budget.cached_bytes() as u64,
         request_bytes: shard.api.memory() as u64,

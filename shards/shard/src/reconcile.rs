@@ -45,7 +45,7 @@ impl Shard {
         }
         self.remove_dormant();
         if before.version == 0 {
-            self.settle_losses();
+            self.remove_litter();
         }
         self.coordinators_on_image(topics_changed || !removed.is_empty(), &removed);
         self.with_api(|api, view, wish| api.on_image(view, wish));
@@ -54,6 +54,7 @@ impl Shard {
             if version <= image.version { self.asks.extend(asks) } else { self.early.push((version, asks)) }
         }
         self.report_reconciled();
+        self.report_losses();
     }
 
     /// `first`: the image tells what was decided before this start.
@@ -80,7 +81,7 @@ impl Shard {
 
     /// Take a replica in: as the journal knew it, or new, or, if it should be known and is not, `lost`. It stands for
     /// election at once.
-    fn seat(
+    pub(crate) fn seat(
         &mut self,
         partition: PartitionId,
         number: ReplicaNumber,
@@ -98,13 +99,17 @@ impl Shard {
                 Err(why) => {
                     // The journal holds it still: it is carried along, and never taken for a new replica.
                     self.owners.release(owner);
+                    let term = found.state.term;
                     self.start.dormant.insert(number, found);
                     let text = format!("{}: not opened: {why}", self.name_of(partition));
-                    return if number == CONTROLLER_REPLICA {
-                        self.notice(crate::Notice::Failed(text))
-                    } else {
-                        self.log(text)
-                    };
+                    if number == CONTROLLER_REPLICA {
+                        return self.notice(crate::Notice::Failed(text));
+                    }
+                    if self.unopened.insert(partition) {
+                        self.log(text);
+                        self.answer_for_damaged(partition, term);
+                    }
+                    return;
                 }
             },
             None => {
@@ -131,9 +136,7 @@ impl Shard {
             let text = "its journal is damaged: it takes no writes and is read up to the damage; \
                         `heddle repair --accept-loss` gives up what lies behind";
             self.log(format!("{}: {text}", self.name_of(partition)));
-            self.leaders.learn(partition, Some(self.config.node), replica.term());
-            let (term, node) = (replica.term(), self.config.node);
-            self.tell_all(|| Mail::Leaders(vec![(partition, Some(node), term)]));
+            self.answer_for_damaged(partition, replica.term());
         } else {
             self.unserved.insert(number);
         }
@@ -142,6 +145,13 @@ impl Shard {
         self.by_number.insert(number, slot);
         self.with_replica(slot, |replica, world| replica.campaign(world));
         self.budget.touch(slot);
+    }
+
+    /// Clients come here, and are told of the damage.
+    fn answer_for_damaged(&mut self, partition: PartitionId, term: Term) {
+        let node = self.config.node;
+        self.leaders.learn(partition, Some(node), term);
+        self.tell_all(|| Mail::Leaders(vec![(partition, Some(node), term)]));
     }
 
     /// The controller's log. `fresh`: this data directory has never held a replica.
@@ -163,6 +173,7 @@ impl Shard {
             if !self.image.is_removed(replica.number) {
                 continue;
             }
+            self.unopened.remove(&partition);
             if let Some(slot) = self.by_number.get(&replica.number).copied() {
                 self.by_partition.remove(&partition);
                 self.unserved.remove(&replica.number);

@@ -12,10 +12,11 @@ use std::sync::Arc;
 use heddle_border::{DiskOp, Done, Effect, Failed, Fault, ListenerId, Token};
 use heddle_controller::Image;
 use heddle_journal::{Journal, Ordinal, Pressure, RecoveredReplica};
-use heddle_model::{ReplicaNumber, ShardId};
+use heddle_model::{ReplicaNumber, ShardId, Term};
 
-use crate::mail::{Mail, Notice};
+use crate::mail::{Found, Mail, Notice};
 use crate::owners::{HOUSE, Owner};
+use crate::reconcile::CONTROLLER_REPLICA;
 use crate::turn::Shard;
 
 const LIST_ROOT: u32 = 1;
@@ -24,8 +25,17 @@ const SYNCED_ROOT: u32 = 3;
 const REMOVED_JOURNAL: u32 = 4;
 const LIST_REPLICAS: u32 = 5;
 const REMOVED_LITTER: u32 = 6;
+/// Stages of an adopted journal's end, each with the journal's directory number in the low bits.
+const RENAMED_JOURNAL: u32 = 1 << 16;
+const SYNCED_RENAME: u32 = 2 << 16;
+const STAGE: u32 = !0 << 16;
+
+/// A journal that is done with is named so before its files go: half of it must never be taken for a damaged whole.
+const DONE_WITH: &str = "removed-journal-";
 
 const KAFKA_LISTENER: ListenerId = ListenerId(0);
+/// The controller's replica is number 0, so with any number of cores it lives in this journal.
+const METADATA_JOURNAL: u32 = 0;
 
 #[derive(Default)]
 pub struct Start {
@@ -35,8 +45,9 @@ pub struct Start {
     dirs: Vec<u32>,
     recovered: usize,
     offered_by: BTreeSet<ShardId>,
-    /// Replicas found in all journals of this node.
-    found: usize,
+    /// What this core found in its journals, and what all cores found together.
+    here: Found,
+    found: Found,
     candidates: BTreeMap<ReplicaNumber, Vec<Candidate>>,
     /// Being restated here: until when, and who may drop their copy then.
     moving: BTreeMap<ReplicaNumber, (Ordinal, Vec<Holder>)>,
@@ -54,10 +65,10 @@ pub struct Start {
     refused: bool,
     /// Directories of replicas: what is there of a replica that no journal knows was lost with its journal.
     directories: BTreeMap<ReplicaNumber, Vec<String>>,
-    /// Some journal of this node may have lost replicas altogether.
-    misses: bool,
-    /// This core's journal holds nothing, not even an opening: it was not there, or is all garbage.
-    own_is_new: bool,
+    /// What was lost is not yet set apart durably on every core; these cores have done so.
+    losses_open: bool,
+    set_apart_by: BTreeSet<ShardId>,
+    set_apart: bool,
 }
 
 struct Candidate {
@@ -80,7 +91,16 @@ impl Start {
     /// Whether a replica that was placed here before this start, and that no journal knows, was lost. If not, the process
     /// ended before it was made.
     pub fn has_lost(&self, number: ReplicaNumber) -> bool {
-        self.misses || self.own_is_new || self.directories.contains_key(&number)
+        self.found.misses || self.directories.contains_key(&number)
+    }
+}
+
+impl Found {
+    fn add(&mut self, other: Found) {
+        self.replicas += other.replicas;
+        self.journals.extend(other.journals);
+        self.misses |= other.misses;
+        self.expected = self.expected.max(other.expected);
     }
 }
 
@@ -101,11 +121,11 @@ impl Shard {
         let done = match result {
             Ok(done) => done,
             Err(failed) => {
-                let what = match seq {
-                    REMOVED_JOURNAL => {
+                let what = match (seq & STAGE, seq) {
+                    (RENAMED_JOURNAL | SYNCED_RENAME, _) | (_, REMOVED_JOURNAL) => {
                         return self.log(format!("an adopted journal could not be removed: {:?}", failed.fault));
                     }
-                    REMOVED_LITTER => {
+                    (_, REMOVED_LITTER) => {
                         return self.log(format!("files of a removed partition stay behind: {:?}", failed.fault));
                     }
                     _ => "the data directory cannot be used",
@@ -127,10 +147,21 @@ impl Shard {
                 self.house_disk(LIST_ROOT, DiskOp::List { path: String::new() });
             }
             (LIST_ROOT, Done::Listed(entries)) => {
-                let mut dirs: Vec<u32> =
-                    entries.iter().filter_map(|e| e.name.strip_prefix("journal-")?.parse().ok()).collect();
+                let number = |name: &str| Some(u32::from(name.strip_prefix("journal-")?.parse::<u16>().ok()?));
+                let mut dirs: Vec<u32> = entries.iter().filter_map(|entry| number(&entry.name)).collect();
+                if self.core_of(CONTROLLER_REPLICA) == self.me {
+                    for done_with in entries.iter().filter(|entry| entry.name.starts_with(DONE_WITH)) {
+                        self.house_disk(REMOVED_JOURNAL, DiskOp::RemoveTree { path: done_with.name.clone() });
+                    }
+                }
                 dirs.sort();
                 self.open_journals(&dirs);
+            }
+            (seq, _) if seq & STAGE == RENAMED_JOURNAL => {
+                self.house_disk(SYNCED_RENAME | seq & !STAGE, DiskOp::SyncDir { path: String::new() });
+            }
+            (seq, _) if seq & STAGE == SYNCED_RENAME => {
+                self.house_disk(REMOVED_JOURNAL, DiskOp::RemoveTree { path: format!("{DONE_WITH}{}", seq & !STAGE) });
             }
             _ => {}
         }
@@ -151,6 +182,7 @@ impl Shard {
                 file_bytes: self.config.journal_file_bytes,
                 first_file_bytes: heddle_model::limits::JOURNAL_FIRST_FILE_BYTES.min(self.config.journal_file_bytes),
                 sync: true,
+                accept_unreadable: self.config.accept_loss,
             };
             self.start.dirs.push(dir);
             self.journals.push(Journal::open(config, self.now, &mut self.effects));
@@ -164,7 +196,13 @@ impl Shard {
         let Some(recovered) = self.journals[at].take_recovered() else {
             if self.journals[at].pressure() == Pressure::Broken && !self.start.refused {
                 self.start.refused = true;
-                let text = "its files can neither be read nor written; look at the disk and at the kernel's log";
+                let text = match self.journals[at].stuck() {
+                    Some(place) => format!(
+                        "{place}: it cannot be read, however often it is tried. Nothing is taken for lost: look at the \
+                         disk and at the kernel's log; `heddle repair --accept-loss` gives up what cannot be read"
+                    ),
+                    None => "its files cannot be written; look at the disk and at the kernel's log".into(),
+                };
                 self.notice(Notice::Failed(format!("journal-{}: {text}", self.start.dirs[at])));
             }
             return;
@@ -173,15 +211,21 @@ impl Shard {
             self.log(format!("journal-{}: {line}", self.start.dirs[at]));
         }
         let holder = Holder { core: self.me, journal: self.start.dirs[at] };
-        self.start.found += recovered.replicas.len();
-        self.start.own_is_new |= at == 0 && recovered.report.frames == 0;
+        let found = &mut self.start.here;
+        found.replicas += recovered.replicas.len();
+        if recovered.report.frames > 0 {
+            found.journals.push(holder.journal);
+        }
+        if holder.journal == METADATA_JOURNAL {
+            found.expected = recovered.report.journals;
+        }
         if self.config.accept_loss {
             recovered.report.unknown.iter().for_each(|number| {
                 self.journals[at].gone(*number);
             });
             self.journals[at].accept_losses();
         } else {
-            self.start.misses |= recovered.report.may_miss_replicas || !recovered.report.unknown.is_empty();
+            found.misses |= recovered.report.may_miss_replicas || !recovered.report.unknown.is_empty();
         }
         for (number, replica) in recovered.replicas {
             if at > 0 {
@@ -197,8 +241,9 @@ impl Shard {
         }
         self.start.recovered += 1;
         if self.start.recovered == self.journals.len() {
-            let (found, misses) = (self.start.found, self.start.misses);
-            self.tell_all(|| Mail::Offered { found, misses });
+            let here = std::mem::take(&mut self.start.here);
+            self.tell_all(|| Mail::Offered(here.clone()));
+            self.start.found.add(here);
             self.start.offered_by.insert(self.me);
             self.choose();
         }
@@ -209,9 +254,8 @@ impl Shard {
         self.start.candidates.entry(number).or_default().push(Candidate { holder, replica });
     }
 
-    pub(crate) fn on_offered(&mut self, from: ShardId, found: usize, misses: bool) {
-        self.start.found += found;
-        self.start.misses |= misses;
+    pub(crate) fn on_offered(&mut self, from: ShardId, found: Found) {
+        self.start.found.add(found);
         self.start.offered_by.insert(from);
         self.choose();
     }
@@ -221,10 +265,7 @@ impl Shard {
         if self.start.offered_by.len() < usize::from(self.config.shards) {
             return;
         }
-        self.start.own_is_new &= self.start.found > 0;
-        if self.start.own_is_new && !self.config.accept_loss {
-            self.journals[0].suspect_losses();
-        }
+        self.judge_losses();
         let own = Holder { core: self.me, journal: u32::from(self.me.0) };
         for (number, mut copies) in std::mem::take(&mut self.start.candidates) {
             copies.sort_by_key(|copy| (copy.replica.state.placement, copy.holder == own));
@@ -239,6 +280,9 @@ impl Shard {
                 }
                 if heal {
                     best.replica.damaged = false;
+                    // Who knew the membership was in its term, though the record of that may be lost.
+                    let config = heddle_partition::read_identity(best.replica.state.config.clone());
+                    best.replica.state.term = config.map_or(Term(0), |(_, c)| c.term).max(best.replica.state.term);
                     self.log(format!(
                         "replica {number}: its damage is accepted; it goes on from offset {}",
                         best.replica.tail.last().map_or(best.replica.state.log_start, |batch| batch.next)
@@ -260,6 +304,27 @@ impl Shard {
         }
         self.remove_emptied_journals();
         self.serve_once_moved();
+    }
+
+    /// All that was found is known: is a journal missing? What is then not found anywhere was lost with it. The cluster's
+    /// metadata names replicas only after its journal has said, durably, how many journals there are.
+    fn judge_losses(&mut self) {
+        let found = &mut self.start.found;
+        let missing: Vec<u32> = (0..u32::from(found.expected)).filter(|dir| !found.journals.contains(dir)).collect();
+        if !self.config.accept_loss {
+            found.misses |= !missing.is_empty();
+            if found.misses {
+                // Said until every core has dealt with it: a start that does not get so far must not be the last to know.
+                self.start.losses_open = true;
+                self.journals[0].suspect_losses();
+            }
+        }
+        self.journals[0].set_journals(self.config.shards);
+        for dir in missing {
+            if self.core_of(CONTROLLER_REPLICA) == self.me {
+                self.log(format!("damaged: journal-{dir} is missing, or nothing in it can be read"));
+            }
+        }
     }
 
     pub(crate) fn on_start_durable(&mut self, number: ReplicaNumber, ordinal: Ordinal) {
@@ -319,8 +384,9 @@ impl Shard {
             }
             self.journals[at].close(&mut self.effects);
             self.start.ended.insert(at);
-            let path = format!("journal-{}", self.start.dirs[at]);
-            self.house_disk(REMOVED_JOURNAL, DiskOp::RemoveTree { path });
+            let dir = self.start.dirs[at];
+            let (from, to) = (format!("journal-{dir}"), format!("{DONE_WITH}{dir}"));
+            self.house_disk(RENAMED_JOURNAL | dir, DiskOp::Rename { from, to });
         }
     }
 
@@ -335,9 +401,10 @@ impl Shard {
         if let Some(image) = self.start.held_image.take() {
             self.on_image(image);
         }
-        if self.core_of(crate::reconcile::CONTROLLER_REPLICA) == self.me {
+        if self.core_of(CONTROLLER_REPLICA) == self.me {
             let start = &self.start;
-            self.open_controller(start.found == 0 && !start.misses && start.directories.is_empty());
+            let fresh = start.found.replicas == 0 && !start.found.misses && start.directories.is_empty();
+            self.open_controller(fresh);
         }
     }
 
@@ -358,7 +425,7 @@ impl Shard {
         for line in damaged {
             self.log(line);
         }
-        if count > 0 || self.start.misses || (self.start.own_is_new && !self.config.accept_loss) {
+        if count > 0 || self.start.found.misses {
             let text = "damage was found (see above): damaged partitions take no writes, and are read up to the damage. \
                         `heddle repair --accept-loss` lets them go on without what is lost";
             self.notice(Notice::Failed(text.into()));
@@ -366,16 +433,38 @@ impl Shard {
         self.on_stop();
     }
 
-    /// The first image was carried out: replicas that should be here and are not were set apart, each as damaged.
-    pub(crate) fn settle_losses(&mut self) {
-        if self.start.misses || self.start.own_is_new {
+    /// Tell once the first image is carried out: replicas that should be here and are not were set apart, each as damaged,
+    /// and that is durable.
+    pub(crate) fn report_losses(&mut self) {
+        let due = self.start.losses_open && !self.start.set_apart;
+        if due && self.image.version > 0 && self.journals[0].idle() {
+            self.start.set_apart = true;
+            let controller = self.core_of(CONTROLLER_REPLICA);
+            if controller == self.me {
+                self.on_losses_set_apart(self.me);
+            } else {
+                self.letters.push((controller, Mail::LossesSetApart));
+            }
+        }
+    }
+
+    pub(crate) fn on_losses_set_apart(&mut self, from: ShardId) {
+        self.start.set_apart_by.insert(from);
+        if self.start.set_apart_by.len() == usize::from(self.config.shards) {
+            self.tell_all(|| Mail::LossesSettled);
+            self.on_losses_settled();
+        }
+    }
+
+    /// Every core has set apart what was lost: from now on no journal needs to tell of it.
+    pub(crate) fn on_losses_settled(&mut self) {
+        if std::mem::take(&mut self.start.losses_open) {
             self.journals[0].accept_losses();
         }
-        self.remove_litter();
     }
 
     /// Directories of replicas that were removed, left behind by a process that ended before it had removed them.
-    fn remove_litter(&mut self) {
+    pub(crate) fn remove_litter(&mut self) {
         for (number, names) in std::mem::take(&mut self.start.directories) {
             let known = self.by_number.contains_key(&number) || self.start.dormant.contains_key(&number);
             if self.core_of(number) == self.me && !known && self.image.is_removed(number) {

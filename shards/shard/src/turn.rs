@@ -57,6 +57,8 @@ pub struct Shard {
     pub(crate) gauges: Gauges,
     pub(crate) compaction: Compaction,
     said: Said,
+    /// Partitions whose replica is here, and cannot be opened.
+    pub(crate) unopened: BTreeSet<PartitionId>,
     /// Replicas created or recovered that do not serve yet, and the image version last reported as reconciled.
     pub(crate) unserved: BTreeSet<ReplicaNumber>,
     pub(crate) reconciled: u64,
@@ -114,6 +116,7 @@ impl Shard {
             gauges: Gauges::default(),
             compaction: Compaction::default(),
             said: Said::default(),
+            unopened: BTreeSet::new(),
             unserved: BTreeSet::new(),
             reconciled: 0,
             early: Vec::new(),
@@ -213,6 +216,7 @@ impl Shard {
             }
         }
         self.durable = durable;
+        self.report_losses();
     }
 
     // ---- mail ----
@@ -233,8 +237,10 @@ impl Shard {
                 leaders.into_iter().for_each(|(partition, leader, term)| self.leaders.learn(partition, leader, term))
             }
             Mail::Offer { journal, number, replica } => self.on_offer(from, journal, number, *replica),
-            Mail::Offered { found, misses } => self.on_offered(from, found, misses),
+            Mail::Offered(found) => self.on_offered(from, found),
             Mail::Drop { journal, number } => self.on_drop(journal, number),
+            Mail::LossesSetApart => self.on_losses_set_apart(from),
+            Mail::LossesSettled => self.on_losses_settled(),
             Mail::Drained => self.on_drained(from),
             Mail::Scrape { id } => {
                 let metrics = Box::new(metrics::scrape(self));
@@ -334,8 +340,12 @@ impl Shard {
         match (target, ask) {
             (Target::Partition(partition), Ask::Partition(ask)) => {
                 let Some(slot) = self.by_partition.get(&partition).copied() else {
-                    let refused = partition::Answer::Refused(partition::Refusal::UnknownPartition);
-                    return self.answers.push((ticket, refused));
+                    let refusal = if self.unopened.contains(&partition) {
+                        partition::Refusal::Storage
+                    } else {
+                        partition::Refusal::UnknownPartition
+                    };
+                    return self.answers.push((ticket, partition::Answer::Refused(refusal)));
                 };
                 if matches!(&ask, partition::Ask::Append(append) if self.refuses(append)) {
                     let refused = partition::Answer::Refused(partition::Refusal::Storage);
@@ -507,3 +517,6 @@ impl Machine for Shard {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

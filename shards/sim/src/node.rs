@@ -254,6 +254,16 @@ impl Node {
         }
     }
 
+    /// Between two lives: a directory is gone for good.
+    pub fn lose_tree(&mut self, path: String) {
+        let token = |seq| Token { owner: u32::MAX, seq };
+        for (seq, op) in [DiskOp::RemoveTree { path }, DiskOp::SyncDir { path: String::new() }].into_iter().enumerate()
+        {
+            self.disk.submit(token(seq as u32), op);
+            self.disk.complete(token(seq as u32));
+        }
+    }
+
     /// One disk operation ends.
     pub fn disk_step(&mut self, dice: &mut Dice, trace: &mut Trace) -> bool {
         if !self.late.is_empty() && dice.chance(20) {

@@ -28,6 +28,8 @@ pub enum Trouble {
     ReadError,
     /// The node goes quiet and ends; then one byte of a journal file or a segment has rotted.
     Rot,
+    /// The node goes quiet and ends; then the directory of one of its journals is gone.
+    JournalLost,
     /// The wall clock jumps ten days ahead (trap 40) or a day back.
     ClockJump,
 }
@@ -87,6 +89,9 @@ impl Plan {
             Mood { turn: 6 + mood(), disk: mood(), mail: mood(), net: 3 + mood(), work: mood(), client: 2 + mood() };
         let count = 2 + dice.below(4);
         let trouble = if dice.chance(60) { Some(roll_trouble(dice)) } else { None };
+        // One of seven: what other seeds mean does not change.
+        let loses = trouble == Some(Trouble::Rot) && seed % 7 == 1;
+        let trouble = if loses { Some(Trouble::JournalLost) } else { trouble };
         let troubled = dice.below(count);
         let lives = (0..count).map(|life| roll_life(dice, trouble.filter(|_| life == troubled))).collect();
         Plan {

@@ -154,10 +154,14 @@ impl Sim {
                 self.pass_a_minute();
             }
         }
-        if life.trouble == Some(Trouble::Rot) {
+        if let Some(trouble @ (Trouble::Rot | Trouble::JournalLost)) = life.trouble {
             self.go_quiet();
             self.die(life.end);
-            troubles::rot(&mut self.node, &mut self.dice, &mut self.trace);
+            let (node, dice, trace) = (&mut self.node, &mut self.dice, &mut self.trace);
+            match trouble {
+                Trouble::JournalLost => troubles::lose_journal(node, dice, trace),
+                _ => troubles::rot(node, dice, trace),
+            }
             self.rotted = true;
             self.draining = false;
         } else {

@@ -46,7 +46,7 @@ fn begin(trouble: Trouble, node: &mut Node, dice: &mut Dice, trace: &mut Trace) 
             node.wall_off_ms = jump;
         }
         // After the life.
-        Trouble::Rot => {}
+        Trouble::Rot | Trouble::JournalLost => {}
     }
 }
 
@@ -60,7 +60,7 @@ fn end(trouble: Trouble, node: &mut Node, dice: &mut Dice, trace: &mut Trace) {
         }
         // A restart would believe a clock that is still wrong: no process can know better.
         Trouble::ClockJump => node.wall_off_ms = 0,
-        Trouble::WriteError | Trouble::ReadError | Trouble::Rot => {}
+        Trouble::WriteError | Trouble::ReadError | Trouble::Rot | Trouble::JournalLost => {}
     }
 }
 
@@ -88,4 +88,17 @@ pub fn rot(node: &mut Node, dice: &mut Dice, trace: &mut Trace) {
         trace.say(|| format!("rot: byte {at} of {path}"));
         return node.disk.corrupt(&path, at as u64, 1);
     }
+}
+
+/// The directory of one journal is gone, and whoever removed it was thorough.
+pub fn lose_journal(node: &mut Node, dice: &mut Dice, trace: &mut Trace) {
+    let dirs: Vec<String> = node.disk.paths().into_iter().map(|(path, _)| path).collect();
+    let dirs: Vec<String> =
+        dirs.into_iter().filter(|path| path.starts_with("journal-") && !path.contains('/')).collect();
+    if dirs.is_empty() {
+        return;
+    }
+    let path = dirs[dice.below(dirs.len() as u64) as usize].clone();
+    trace.say(|| format!("{path} is gone"));
+    node.lose_tree(path);
 }

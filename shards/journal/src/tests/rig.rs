@@ -47,7 +47,15 @@ pub(crate) struct Rig {
 }
 
 pub(crate) fn config() -> Config {
-    Config { dir: "journal-0".into(), owner: 7, files: 4, file_bytes: 65_536, first_file_bytes: 32_768, sync: true }
+    Config {
+        dir: "journal-0".into(),
+        owner: 7,
+        files: 4,
+        file_bytes: 65_536,
+        first_file_bytes: 32_768,
+        sync: true,
+        accept_unreadable: false,
+    }
 }
 
 pub(crate) fn state(term: i32) -> ReplicaState {

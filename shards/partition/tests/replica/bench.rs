@@ -44,6 +44,7 @@ fn open(disk: &mut FakeDisk, now: Now) -> (Journal, Option<heddle_journal::Recov
         file_bytes: 4 << 20,
         first_file_bytes: 1 << 20,
         sync: true,
+        accept_unreadable: false,
     };
     let mut effects = Vec::new();
     let mut journal = Journal::open(config, now, &mut effects);
@@ -95,21 +96,28 @@ impl Bench {
     /// Power is lost; the replica starts again from what the disk kept.
     pub fn crash(&mut self) {
         self.disk.crash();
-        self.restart();
+        self.restart(false);
+    }
+
+    /// The same, and the journal finds that the replica lost records.
+    pub fn damage(&mut self) {
+        self.disk.crash();
+        self.restart(true);
     }
 
     /// The process is killed: what the disk was given stays.
     pub fn kill(&mut self) {
         self.disk.kill();
-        self.restart();
+        self.restart(false);
     }
 
-    fn restart(&mut self) {
+    fn restart(&mut self, damaged: bool) {
         self.work.clear();
         let (journal, recovered) = open(&mut self.disk, self.now);
         self.journal = journal;
         let mut recovered = recovered.expect("the journal recovers");
-        let found = recovered.replicas.remove(&NUMBER).expect("the replica is in its journal");
+        let mut found = recovered.replicas.remove(&NUMBER).expect("the replica is in its journal");
+        found.damaged = damaged;
         self.replica = Replica::recover(seat(), &found, self.settings.clone()).expect("it contradicts nothing");
         self.act(|replica, world| replica.campaign(world));
         self.run();

@@ -309,3 +309,38 @@ fn a_transaction_that_nobody_could_end_is_not_begun() {
     let refused = bench.append(builder.build());
     assert!(matches!(refused, Answer::Refused(Refusal::NotInTransaction)), "{refused:?}");
 }
+
+/// It lost records, and nobody knows which: what is left is read, all else is refused, and nothing is out of range.
+#[test]
+fn a_damaged_replica_answers_with_its_damage() {
+    let mut bench = Bench::new(TopicSettings::default());
+    for value in ["a", "b", "c"] {
+        bench.append(batch(&[value]));
+    }
+    let term = bench.replica.term();
+    bench.damage();
+    let Answer::Read(records) = bench.read(0) else { panic!("what is left is read") };
+    assert_eq!((records.parts.len(), records.high_watermark), (3, Offset(3)));
+    let find = |query| Ask::FindOffset { query, visibility: Visibility::HighWatermark, epoch: None };
+    let early = bench.done(find(OffsetQuery::Earliest));
+    assert!(matches!(&early, Answer::FoundOffset(found) if found.offset == Some(Offset(0))), "{early:?}");
+    let first = bench.done(find(OffsetQuery::AtOrAfter(0)));
+    assert!(matches!(&first, Answer::FoundOffset(found) if found.offset == Some(Offset(0))), "{first:?}");
+    let refused = [
+        read(3),
+        read(7),
+        append(batch(&["d"]), Acks::All),
+        append(batch(&["d"]), Acks::Leader),
+        find(OffsetQuery::Latest),
+        find(OffsetQuery::MaxTimestamp),
+        find(OffsetQuery::AtOrAfter(i64::MAX)),
+        Ask::EpochEnd { asked: term, epoch: None },
+        Ask::DeleteRecords { before: Some(Offset(1)) },
+    ];
+    for ask in refused {
+        let (said, answer) = (format!("{ask:?}"), bench.done(ask));
+        assert!(matches!(answer, Answer::Refused(Refusal::Storage)), "{said}: {answer:?}");
+    }
+    let watch = Ask::Watch { from: Offset(3), visibility: Visibility::HighWatermark, min_bytes: 1, epoch: None };
+    assert!(matches!(bench.done(watch), Answer::Ready), "nobody waits for what never comes");
+}
