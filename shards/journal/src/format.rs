@@ -344,6 +344,7 @@ mod tests {
     use heddle_model::{Mark, Point};
 
     use super::*;
+    use crate::report::Siblings;
     use crate::testing::batch;
 
     fn header() -> Header {
@@ -364,7 +365,7 @@ mod tests {
             payload_bytes: 0,
             directory_sum: 0,
             previous_sum: 5,
-            journals: 3,
+            siblings: Siblings { count: 3, sum: 99 },
             sum: 0,
         }
     }

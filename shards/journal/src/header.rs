@@ -4,6 +4,7 @@ use heddle_model::limits::BLOCK_BYTES;
 
 use crate::codec::Reader;
 use crate::format::ENTRY_BYTES;
+use crate::report::Siblings;
 
 const MAGIC: [u8; 8] = *b"HDLJRNL\x01";
 const VERSION: u16 = 1;
@@ -54,8 +55,8 @@ pub(crate) struct Header {
     pub directory_sum: u32,
     /// `sum` of the frame that counts before this one; 0: none.
     pub previous_sum: u32,
-    /// Journals of the data directory, as the caller said; 0: not said yet.
-    pub journals: u16,
+    /// Journals of the data directory, as the caller said.
+    pub siblings: Siblings,
     pub sum: u32,
 }
 
@@ -96,7 +97,7 @@ impl Header {
             payload_bytes: reader.u64()?,
             directory_sum: reader.u32()?,
             previous_sum: reader.u32()?,
-            journals: reader.u16()?,
+            siblings: Siblings { count: reader.u16()?, sum: reader.u64()? },
             sum,
         };
         let sane = header.payload_bytes <= FRAME_BYTES_MAX
@@ -123,7 +124,8 @@ impl Header {
         }
         bytes.extend_from_slice(&self.directory_sum.to_le_bytes());
         bytes.extend_from_slice(&self.previous_sum.to_le_bytes());
-        bytes.extend_from_slice(&self.journals.to_le_bytes());
+        bytes.extend_from_slice(&self.siblings.count.to_le_bytes());
+        bytes.extend_from_slice(&self.siblings.sum.to_le_bytes());
         bytes.resize(HEADER_BYTES - 4, 0);
         let sum = crc32c::crc32c(&bytes);
         bytes.extend_from_slice(&sum.to_le_bytes());

@@ -12,7 +12,7 @@ use crate::format::UNSUMMED_BYTES;
 use crate::lanes::Lanes;
 use crate::record::{Body, Ordinal, Record, ReplicaState};
 use crate::recovery::Recovery;
-use crate::report::Recovered;
+use crate::report::{Recovered, Siblings};
 use crate::ring::Ring;
 use crate::shadow::Shadow;
 use crate::stats::{Pressure, Stats};
@@ -157,10 +157,9 @@ impl Journal {
         self.writer.misses = true;
     }
 
-    /// Say in every frame from now on how many journals the data directory has, numbered from 0. The next recovery
-    /// reports it.
-    pub fn set_journals(&mut self, journals: u16) {
-        self.writer.journals = journals;
+    /// Say in every frame from now on which journals the data directory has. The next recovery reports it.
+    pub fn set_siblings(&mut self, siblings: Siblings) {
+        self.writer.siblings = siblings;
     }
 
     /// Replace all that is known of a replica by `state` and `tail`: valid when all of it is durable, which is at the

@@ -40,7 +40,8 @@
 //! | 104 | 4 | CRC32C of the directory |
 //! | 108 | 4 | own sum of the frame before; 0: none, or unreadable |
 //! | 112 | 2 | journals of the data directory, as the caller said; 0: not said yet |
-//! | 114 | 10 | 0 |
+//! | 114 | 8 | their identities in one number, as the caller said |
+//! | 122 | 2 | 0 |
 //! | 124 | 4 | CRC32C of bytes 0..124 |
 //!
 //! | at | bytes | directory entry field |
@@ -112,5 +113,5 @@ mod write;
 pub use heddle_model::{Mark, TailBatch};
 pub use journal::{Config, Journal};
 pub use record::{Ordinal, Record, ReplicaState};
-pub use report::{Damage, Recovered, RecoveredReplica, Report};
+pub use report::{Damage, Recovered, RecoveredReplica, Report, Siblings};
 pub use stats::{Pressure, Stats};

@@ -15,7 +15,7 @@ use heddle_model::ReplicaNumber;
 
 use crate::format::Header;
 use crate::image::{Frame, UseId, frame_at, headers, opening_is_whole};
-use crate::report::{Damage, Report};
+use crate::report::{Damage, Report, Siblings};
 use crate::story::Story;
 use crate::walk::Walk;
 
@@ -94,7 +94,7 @@ pub(crate) struct Replay {
     /// The last frame that counts says that replicas may be missing.
     pub misses: bool,
     /// What the last frame that counts says of the data directory's journals.
-    pub journals: u16,
+    pub siblings: Siblings,
     pub report: Report,
 }
 
@@ -128,7 +128,7 @@ impl Replay {
             blind: false,
             tails_lost: false,
             misses: false,
-            journals: 0,
+            siblings: Siblings::default(),
             report: Report::default(),
         };
         let mut search = Vec::new();
@@ -207,7 +207,8 @@ impl Replay {
         false
     }
 
-    /// The file that `next` named, in full or as much as `is_enough`. Blocks that could not be read are 0xff, and `unreadable` says so.
+    /// The file that `next` named, in full or as much as `is_enough`. Blocks that could not be read are 0xff, and
+    /// `unreadable` says so.
     pub fn on_image(&mut self, image: Bytes, unreadable: bool) {
         self.report.files += 1;
         self.report.bytes += image.len() as u64;
@@ -249,7 +250,7 @@ impl Replay {
             }
             Phase::Walk { chain, .. } if chain.is_empty() => {
                 self.report.may_miss_replicas |= self.misses;
-                self.report.journals = self.journals;
+                self.report.siblings = self.siblings;
                 self.phase = Phase::Done;
             }
             _ => {}

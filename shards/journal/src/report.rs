@@ -24,6 +24,15 @@ pub struct RecoveredReplica {
     pub damaged: bool,
 }
 
+/// The journals of a data directory, numbered from 0: what the caller had this one remember.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Siblings {
+    /// How many; 0: nobody said.
+    pub count: u16,
+    /// Their identities in one number.
+    pub sum: u64,
+}
+
 /// What was read, dropped and found damaged.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Report {
@@ -41,8 +50,8 @@ pub struct Report {
     /// Damage may have hidden the creation of replicas of which nothing else is known: whoever should be here and is
     /// not must be treated as damaged. Reported until `Journal::accept_losses`.
     pub may_miss_replicas: bool,
-    /// How many journals the data directory had, as the last frame that counts says; 0: it does not say.
-    pub journals: u16,
+    /// The journals of the data directory, as the last frame that counts says.
+    pub siblings: Siblings,
     /// Files of another journal; they are left alone.
     pub foreign: Vec<String>,
 }

@@ -80,7 +80,7 @@ impl Journal {
             }
         }
         self.writer.misses = recovered.report.may_miss_replicas;
-        self.writer.journals = recovered.report.journals;
+        self.writer.siblings = recovered.report.siblings;
         self.recovered = Some(recovered);
     }
 

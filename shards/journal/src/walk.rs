@@ -135,7 +135,7 @@ impl Replay {
 
     fn pass(&mut self, walk: &mut Walk, header: &Header, sum: Option<u32>) {
         self.misses = header.misses;
-        self.journals = header.journals;
+        self.siblings = header.siblings;
         self.last = Some((header.number, sum));
         walk.expected = Some(header.number + 1);
         walk.at += header.frame_bytes();

@@ -17,6 +17,7 @@ use crate::codec;
 use crate::format::{self, FrameKind, HEADER_BYTES, Header};
 use crate::journal::{Journal, Restating, Stage};
 use crate::record::{Body, Entry, Ordinal};
+use crate::report::Siblings;
 use crate::ring::RETRY_MS;
 
 /// Kept free at a file's end: one block for the empty frame that says what is durable, one for the empty frame that frees
@@ -99,7 +100,7 @@ pub(crate) struct Writer {
     /// Said by every frame until the losses of a damaged journal are dealt with.
     pub misses: bool,
     /// Journals of the data directory, as the caller said.
-    pub journals: u16,
+    pub siblings: Siblings,
 }
 
 impl Writer {
@@ -127,7 +128,7 @@ impl Writer {
             durable_at: now,
             unvouched: false,
             misses: false,
-            journals: 0,
+            siblings: Siblings::default(),
         }
     }
 
@@ -335,7 +336,7 @@ impl Journal {
             payload_bytes: 0,
             directory_sum: 0,
             previous_sum: self.writer.last_sum,
-            journals: self.writer.journals,
+            siblings: self.writer.siblings,
             sum: 0,
         };
         let number = header.number;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use heddle_api::{Answer, Ask, Target};
 use heddle_controller::Image;
-use heddle_journal::RecoveredReplica;
+use heddle_journal::{RecoveredReplica, Siblings};
 use heddle_model::{NodeId, PartitionId, ReplicaNumber, ShardId, Term, Ticket};
 
 use crate::{Metrics, Survey, SurveyPage};
@@ -66,12 +66,14 @@ pub enum Mail {
 pub struct Found {
     /// Replicas in all of them.
     pub replicas: usize,
-    /// Directory numbers of those that hold anything.
-    pub journals: Vec<u32>,
+    /// Their directory numbers and identities, and whether they held anything.
+    pub journals: Vec<(u32, u128, bool)>,
     /// One of them may have lost replicas altogether.
     pub misses: bool,
-    /// How many journals there were, as the journal of the cluster's metadata says; 0: not told.
-    pub expected: u16,
+    /// Which journals there were, as the journal of the cluster's metadata says.
+    pub expected: Siblings,
+    /// Another journal says how many there were: then there was one of the cluster's metadata.
+    pub had_metadata: bool,
 }
 
 /// What the process around the cores is told.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use heddle_border::{DiskOp, Done, Effect, Failed, Fault, ListenerId, Token};
 use heddle_controller::Image;
-use heddle_journal::{Journal, Ordinal, Pressure, RecoveredReplica};
+use heddle_journal::{Journal, Ordinal, Pressure, RecoveredReplica, Siblings};
 use heddle_model::{ReplicaNumber, ShardId, Term};
 
 use crate::mail::{Found, Mail, Notice};
@@ -100,7 +100,20 @@ impl Found {
         self.replicas += other.replicas;
         self.journals.extend(other.journals);
         self.misses |= other.misses;
-        self.expected = self.expected.max(other.expected);
+        if other.expected.count > 0 {
+            self.expected = other.expected;
+        }
+        self.had_metadata |= other.had_metadata;
+    }
+
+    /// The first `count` journals. FNV-1a over their identities.
+    fn siblings(&self, count: u16) -> Siblings {
+        let mut sum = 0xcbf2_9ce4_8422_2325_u64;
+        for dir in 0..u32::from(count) {
+            let id = self.journals.iter().find(|(other, ..)| *other == dir).map_or(0, |(_, id, _)| *id);
+            sum = id.to_le_bytes().iter().fold(sum, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3));
+        }
+        Siblings { count, sum: if count == 0 { 0 } else { sum } }
     }
 }
 
@@ -213,11 +226,11 @@ impl Shard {
         let holder = Holder { core: self.me, journal: self.start.dirs[at] };
         let found = &mut self.start.here;
         found.replicas += recovered.replicas.len();
-        if recovered.report.frames > 0 {
-            found.journals.push(holder.journal);
-        }
+        found.journals.push((holder.journal, recovered.id, recovered.report.frames > 0));
         if holder.journal == METADATA_JOURNAL {
-            found.expected = recovered.report.journals;
+            found.expected = recovered.report.siblings;
+        } else {
+            found.had_metadata |= recovered.report.siblings.count > 0;
         }
         if self.config.accept_loss {
             recovered.report.unknown.iter().for_each(|number| {
@@ -306,24 +319,31 @@ impl Shard {
         self.serve_once_moved();
     }
 
-    /// All that was found is known: is a journal missing? What is then not found anywhere was lost with it. The cluster's
-    /// metadata names replicas only after its journal has said, durably, how many journals there are.
+    /// All that was found is known: is a journal missing, or a new one in the place of another? What is then not found
+    /// anywhere was lost with it. The cluster's metadata names replicas only after its journal has said, durably, which
+    /// journals there are.
     fn judge_losses(&mut self) {
         let found = &mut self.start.found;
-        let missing: Vec<u32> = (0..u32::from(found.expected)).filter(|dir| !found.journals.contains(dir)).collect();
+        let mut lost: Vec<String> = Vec::new();
+        for dir in 0..u32::from(found.expected.count.max(u16::from(found.had_metadata))) {
+            if !found.journals.iter().any(|(other, _, held)| *other == dir && *held) {
+                lost.push(format!("damaged: journal-{dir} is missing, or nothing in it can be read"));
+            }
+        }
+        if lost.is_empty() && found.siblings(found.expected.count) != found.expected {
+            lost.push("damaged: a journal of this data directory was lost, and another stands in its place".into());
+        }
         if !self.config.accept_loss {
-            found.misses |= !missing.is_empty();
+            found.misses |= !lost.is_empty();
             if found.misses {
                 // Said until every core has dealt with it: a start that does not get so far must not be the last to know.
                 self.start.losses_open = true;
                 self.journals[0].suspect_losses();
             }
         }
-        self.journals[0].set_journals(self.config.shards);
-        for dir in missing {
-            if self.core_of(CONTROLLER_REPLICA) == self.me {
-                self.log(format!("damaged: journal-{dir} is missing, or nothing in it can be read"));
-            }
+        self.journals[0].set_siblings(self.start.found.siblings(self.config.shards));
+        if self.core_of(CONTROLLER_REPLICA) == self.me {
+            lost.into_iter().for_each(|line| self.log(line));
         }
     }
 

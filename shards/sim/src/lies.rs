@@ -28,6 +28,9 @@ pub enum Lie {
     BytesChanged,
     /// A core's mail is dropped.
     MailLost,
+    /// What a core has to say at the end of its offers overtakes them: who hears it begins to serve, and takes the replicas
+    /// still on their way for new ones when the image names them.
+    OffersLate,
     /// The journal forgets terms: batches of a later life carry an earlier life's epoch (trap 29).
     EpochReused,
     /// The log start moves though nobody deleted records (trap 40).
@@ -48,6 +51,7 @@ impl Lie {
         Lie::FilesRemoved,
         Lie::BytesChanged,
         Lie::MailLost,
+        Lie::OffersLate,
         Lie::EpochReused,
         Lie::StartMoved,
     ];

@@ -185,6 +185,9 @@ impl Node {
             }
             Mail::Notice(_) => {}
             _ if self.lie == Some(Lie::MailLost) && dice.chance(3) => {}
+            Mail::Offered(_) if self.lie == Some(Lie::OffersLate) => {
+                self.wires.entry((from as u16, to.0)).or_default().push_front(mail);
+            }
             mail => self.wires.entry((from as u16, to.0)).or_default().push_back(mail),
         }
     }

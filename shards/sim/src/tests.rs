@@ -67,6 +67,7 @@ planted! {
     bytes_changed: BytesChanged trips "acknowledged-present";
     bytes_changed_reads: BytesChanged trips "reads-stable";
     mail_lost: MailLost trips "no-stall";
+    offers_late_lose_acknowledged: OffersLate trips "acknowledged-present";
     epoch_reused: EpochReused trips "one-life-per-epoch";
     start_moved: StartMoved trips "log-start-as-asked";
 }

@@ -95,7 +95,8 @@ pub fn lose_journal(node: &mut Node, dice: &mut Dice, trace: &mut Trace) {
     let dirs: Vec<String> = node.disk.paths().into_iter().map(|(path, _)| path).collect();
     let dirs: Vec<String> =
         dirs.into_iter().filter(|path| path.starts_with("journal-") && !path.contains('/')).collect();
-    if dirs.is_empty() {
+    // Without its only journal a data directory is an empty one, and nobody can tell.
+    if dirs.len() < 2 {
         return;
     }
     let path = dirs[dice.below(dirs.len() as u64) as usize].clone();
