@@ -18,6 +18,9 @@ fn crowded(seed: u64) -> Plan {
         partitions: 1,
         producers: 3,
         consumers: 2,
+        classic_members: 0,
+        modern_members: 0,
+        pace: 1,
         mood: Mood { turn: 13, disk: 3, mail: 3, net: 12, work: 5, client: 5 },
         lives: vec![life(1, 1_800), life(2, 1_200)],
     }

@@ -35,6 +35,20 @@ pub enum Lie {
     EpochReused,
     /// The log start moves though nobody deleted records (trap 40).
     StartMoved,
+    /// An assignment names a partition that is another member's.
+    AssignmentCrossed,
+    /// Two joins are decided on the same state: each member is told that it leads (trap 31).
+    TwoLeaders,
+    /// Two asks for a producer id are decided on the same state (trap 31).
+    IdGivenTwice,
+    /// A commit that is refused, because its member was replaced, is acknowledged.
+    FenceForgotten,
+    /// Where nothing is committed, 0 is fetched (trap 12).
+    ZeroForNothing,
+    /// What a coordinator says of a group lacks what its log has (trap 11).
+    StateDiffers,
+    /// Tombstones are gone from the log before the values that they delete (trap 32).
+    TombstoneDropped,
 }
 
 impl Lie {
@@ -54,5 +68,12 @@ impl Lie {
         Lie::OffersLate,
         Lie::EpochReused,
         Lie::StartMoved,
+        Lie::AssignmentCrossed,
+        Lie::TwoLeaders,
+        Lie::IdGivenTwice,
+        Lie::FenceForgotten,
+        Lie::ZeroForNothing,
+        Lie::StateDiffers,
+        Lie::TombstoneDropped,
     ];
 }

@@ -269,7 +269,7 @@ impl Node {
 
     /// One disk operation ends.
     pub fn disk_step(&mut self, dice: &mut Dice, trace: &mut Trace) -> bool {
-        if !self.late.is_empty() && dice.chance(20) {
+        if !self.late.is_empty() && dice.chance(4) {
             self.submit_late();
         }
         let Some(Event::Disk { token, result }) = self.disk.step() else { return false };

@@ -69,12 +69,22 @@ pub struct Plan {
     pub partitions: i32,
     pub producers: usize,
     pub consumers: usize,
+    /// Members of a group of the classic protocol, and of one of the consumer protocol.
+    pub classic_members: usize,
+    pub modern_members: usize,
+    /// How much longer than usual a step takes: sessions and rebalances last longer than reads and writes.
+    pub pace: u64,
     pub mood: Mood,
     pub lives: Vec<Life>,
 }
 
 impl Plan {
     pub fn of(seed: u64) -> Plan {
+        Plan::without_members(seed).with_members()
+    }
+
+    /// The same, and never about groups.
+    pub fn without_members(seed: u64) -> Plan {
         let mut dice = Dice::new(seed ^ 0x005e_ed0f_1ead);
         let dice = &mut dice;
         let large = dice.chance(35);
@@ -106,9 +116,35 @@ impl Plan {
             partitions: 1 + dice.below(3) as i32,
             producers: 1 + dice.below(4) as usize,
             consumers: 1 + dice.below(2) as usize,
+            classic_members: 0,
+            modern_members: 0,
+            pace: 1,
             mood,
             lives,
         }
+    }
+
+    /// In some runs groups are what it is about: their members, few others, and longer lives.
+    fn with_members(mut self) -> Plan {
+        // Dice of its own: the other runs stay as they are.
+        let mut dice = Dice::new(self.seed ^ 0x6272_6f75_7073);
+        if !dice.chance(30) {
+            return self;
+        }
+        self.classic_members = dice.below(5) as usize;
+        let least = if self.classic_members < 2 { 2 } else { 0 };
+        self.modern_members = least + dice.below(3) as usize;
+        (self.producers, self.consumers, self.topics) = (1, 1, 1);
+        self.partitions = 3 + dice.below(4) as i32;
+        self.pace = 40;
+        for life in self.lives.iter_mut().filter(|life| life.steps >= 200) {
+            life.steps *= 4;
+        }
+        self
+    }
+
+    pub fn has_members(&self) -> bool {
+        self.classic_members + self.modern_members > 0
     }
 
     pub fn has(&self, trouble: Trouble) -> bool {

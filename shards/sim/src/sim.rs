@@ -16,6 +16,7 @@ use crate::check::{Checkers, Seen};
 use crate::client::admin::Admin;
 use crate::client::committer::Committer;
 use crate::client::consumer::Consumer;
+use crate::client::members;
 use crate::client::producer::Producer;
 use crate::client::scanner::Scanner;
 use crate::client::{Client, Cx, Role};
@@ -67,6 +68,7 @@ impl Sim {
             roles.push(Box::new(if at % 3 < 2 { Producer::new(true, -1) } else { Producer::new(false, acks) }));
         }
         roles.extend((0..plan.consumers).map(|_| Box::<Consumer>::default() as Box<dyn Role>));
+        roles.extend(members::roles(&plan));
         Sim {
             dice: Dice::new(plan.seed),
             node: Node::new(plan.seed ^ 0xd15c, lie),
@@ -103,6 +105,8 @@ impl Sim {
             self.die(End::Crash);
             // Offsets of what is given up are written anew: what was seen before says nothing any more.
             self.checkers = Checkers::new(self.only.as_deref());
+            self.checkers.loss_accepted = true;
+            self.checkers.see(self.at, Seen::LossAccepted);
             self.look_at_everything(true);
         }
     }
@@ -114,8 +118,7 @@ impl Sim {
     // ---- lives ----
 
     fn boot(&mut self, shards: u16, memory: usize, accept_loss: bool) {
-        let given = [("offsets.topic.num.partitions", "2"), ("auto.create.topics.enable", "false")];
-        let given = given.into_iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        let given = members::SETTINGS.into_iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
         let kafka = BrokerConfig::parse(given).expect("the simulator's settings are sound");
         let config = ShardConfig {
             shards,
@@ -219,6 +222,7 @@ impl Sim {
         }
         self.node.die();
         self.deliver();
+        self.checkers.see(self.at, Seen::LifeEnded);
         match end {
             End::Crash => self.node.disk.crash(),
             End::HardCrash | End::Stop => self.node.disk.crash_hard(),
@@ -321,7 +325,7 @@ impl Sim {
 
     fn step(&mut self) {
         self.at += 1;
-        self.now_us += 1 + self.dice.below(30);
+        self.now_us += (1 + self.dice.below(30)) * self.plan.pace;
         if self.at.is_multiple_of(LOOK_EVERY) {
             self.look_at_dirs();
         }

@@ -7,18 +7,27 @@ mod dense;
 mod durable_before_seen;
 mod epochs;
 mod files;
+mod generations;
+pub mod grouped;
 mod groups;
+mod live;
 mod log_start;
+mod offsets_kept;
+mod owners;
 mod positions;
+mod producer_ids;
 mod producer_order;
 mod reads_stable;
+mod targets;
 mod topics;
 mod twice;
 mod watermark;
+mod zombies;
 
 use std::collections::BTreeMap;
 
 use crate::record::ReadBatch;
+pub use grouped::Grouped;
 
 /// A partition of one incarnation of a topic: a topic created again under its old name is another (trap 36).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -121,6 +130,11 @@ pub enum Seen<'a> {
         asked: u64,
         offset: i64,
     },
+    Grouped(Grouped<'a>),
+    /// The process is gone: what it did not do it never does.
+    LifeEnded,
+    /// What was damaged is given up: what was seen before says nothing any more.
+    LossAccepted,
 }
 
 /// What a checker found.
@@ -153,6 +167,13 @@ const ALL: &[(&str, bool)] = &[
     ("topics-kept", false),
     ("files-kept", true),
     ("group-offsets-forward", false),
+    ("committed-offsets-kept", false),
+    ("generation-disjoint", false),
+    ("zombies-fenced", false),
+    ("one-owner", false),
+    ("targets-whole", false),
+    ("live-equals-replayed", false),
+    ("producer-ids-once", false),
 ];
 
 /// The names of all checkers. Beside them a run fails by `no-panic`, `no-stall` and `sound-answers`.
@@ -171,6 +192,13 @@ pub const CHECKERS: &[&str] = &[
     "topics-kept",
     "files-kept",
     "group-offsets-forward",
+    "committed-offsets-kept",
+    "generation-disjoint",
+    "zombies-fenced",
+    "one-owner",
+    "targets-whole",
+    "live-equals-replayed",
+    "producer-ids-once",
 ];
 
 fn make(name: &str) -> Box<dyn Checker> {
@@ -189,6 +217,13 @@ fn make(name: &str) -> Box<dyn Checker> {
         "topics-kept" => Box::<topics::Topics>::default(),
         "files-kept" => Box::<files::Files>::default(),
         "group-offsets-forward" => Box::<groups::Groups>::default(),
+        "committed-offsets-kept" => Box::<offsets_kept::OffsetsKept>::default(),
+        "generation-disjoint" => Box::<generations::Generations>::default(),
+        "zombies-fenced" => Box::<zombies::Zombies>::default(),
+        "one-owner" => Box::<owners::Owners>::default(),
+        "targets-whole" => Box::<targets::Targets>::default(),
+        "live-equals-replayed" => Box::<live::Live>::default(),
+        "producer-ids-once" => Box::<producer_ids::ProducerIds>::default(),
         other => panic!("there is no checker {other}"),
     }
 }
@@ -199,6 +234,8 @@ pub struct Checkers {
     only: Option<String>,
     /// The node said that data is damaged: what it then does not serve is not counted as lost in silence.
     pub loss_reported: bool,
+    /// Losses were accepted: only what was written since is known.
+    pub loss_accepted: bool,
     pub found: Option<Violation>,
 }
 
@@ -208,7 +245,7 @@ impl Checkers {
         let wanted = |name: &str| only.is_none_or(|only| only == name);
         let all = ALL.iter().filter(|(name, _)| wanted(name));
         let all = all.map(|(name, always)| (*name, *always, make(name))).collect();
-        Checkers { all, only: only.map(str::to_string), loss_reported: false, found: None }
+        Checkers { all, only: only.map(str::to_string), loss_reported: false, loss_accepted: false, found: None }
     }
 
     pub fn see(&mut self, at: u64, seen: Seen<'_>) {

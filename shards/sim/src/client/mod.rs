@@ -4,6 +4,7 @@ pub mod admin;
 pub mod committer;
 pub mod consumer;
 pub mod fetched;
+pub mod members;
 pub mod producer;
 pub mod scanner;
 

@@ -10,7 +10,7 @@ use heddle_protocol::messages::produce_request::{PartitionProduceData, TopicProd
 use heddle_protocol::messages::{InitProducerIdRequest, InitProducerIdResponse, ProduceRequest, ProduceResponse};
 
 use super::{Cx, OUT_OF_ORDER, Request, Role, STORAGE, UNKNOWN_TOPIC, UNKNOWN_TOPIC_ID, is_retriable};
-use crate::check::{Part, Seen};
+use crate::check::{Grouped, Part, Seen};
 use crate::lies::Lie;
 use crate::record;
 use crate::wire;
@@ -140,11 +140,16 @@ impl Producer {
             .position(|batch| if self.idempotent { batch.sequence as u64 == name } else { batch.numbers[0] == name })
     }
 
-    fn on_id(&mut self, answer: Bytes) -> Result<(), String> {
+    fn on_id(&mut self, answer: Bytes, cx: &mut Cx<'_>) -> Result<(), String> {
         self.asking_id = None;
         let response: InitProducerIdResponse = wire::read(answer, INIT.1)?;
         match response.error_code {
-            0 => self.id = Some((response.producer_id.0, response.producer_epoch)),
+            0 => {
+                let before = i64::from(cx.lies(Lie::IdGivenTwice, 30));
+                let (id, epoch) = (response.producer_id.0 - before, response.producer_epoch);
+                cx.see(Seen::Grouped(Grouped::ProducerIdGiven { id, epoch }));
+                self.id = Some((id, epoch));
+            }
             error if is_retriable(error) => {}
             error => return Err(format!("InitProducerId is answered with error {error}")),
         }
@@ -218,7 +223,7 @@ impl Role for Producer {
 
     fn on_answer(&mut self, correlation: i32, answer: Bytes, asked: u64, cx: &mut Cx<'_>) -> Result<(), String> {
         let Some(name) = self.in_flight.remove(&correlation) else {
-            return if self.asking_id == Some(correlation) { self.on_id(answer) } else { Ok(()) };
+            return if self.asking_id == Some(correlation) { self.on_id(answer, cx) } else { Ok(()) };
         };
         let response: ProduceResponse = wire::read(answer, PRODUCE.1)?;
         let part = self.part.ok_or("an answer without a question")?;

@@ -1,0 +1,323 @@
+//! A member of the classic protocol: joins, syncs, sends heartbeats, commits. It stalls beyond its session and goes on as
+//! if nothing had happened, dies and comes back with its old id or without, and sometimes leaves as it should.
+
+use bytes::Bytes;
+use heddle_protocol::messages::join_group_request::JoinGroupRequestProtocol;
+use heddle_protocol::messages::leave_group_request::MemberIdentity;
+use heddle_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
+use heddle_protocol::messages::{
+    GroupId, HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest,
+    LeaveGroupResponse, SyncGroupRequest, SyncGroupResponse,
+};
+use heddle_protocol::text;
+
+use super::offsets::{Name, Offsets};
+use super::*;
+use crate::check::{Grouped, Seen};
+use crate::client::{Cx, Request, Role, UNKNOWN_TOPIC, is_retriable};
+use crate::lies::Lie;
+use crate::plan::Trouble;
+use crate::wire;
+
+const JOIN: (i16, i16) = (11, 9);
+const SYNC: (i16, i16) = (14, 5);
+const HEARTBEAT: (i16, i16) = (12, 4);
+const LEAVE: (i16, i16) = (13, 5);
+const PROTOCOL_TYPE: &str = "consumer";
+const PROTOCOL: &str = "in-turns";
+
+#[derive(Debug)]
+enum Asked {
+    Find,
+    Join,
+    Sync,
+    Heartbeat,
+    Commit,
+    Fetch,
+    Leave,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Out,
+    Joined,
+    In,
+}
+
+pub struct Classic {
+    instance: Option<String>,
+    /// Empty: none yet.
+    member: String,
+    generation: i32,
+    /// The members, if this one leads.
+    led: Vec<String>,
+    owned: Vec<i32>,
+    offsets: Offsets,
+    stage: Stage,
+    found: bool,
+    asked: Option<Asked>,
+    /// The run is being drained, and this member has done what it wanted to.
+    at_rest: bool,
+}
+
+impl Classic {
+    pub fn new(instance: Option<String>) -> Classic {
+        Classic {
+            instance,
+            member: String::new(),
+            generation: -1,
+            led: Vec::new(),
+            owned: Vec::new(),
+            offsets: Offsets::default(),
+            stage: Stage::Out,
+            found: false,
+            asked: None,
+            at_rest: false,
+        }
+    }
+
+    fn ask(&mut self, asked: Asked, frame: Bytes) -> Request {
+        self.asked = Some(asked);
+        Request { frame, answered: true }
+    }
+
+    fn join(&mut self, correlation: i32, cx: &mut Cx<'_>) -> Request {
+        let protocol =
+            JoinGroupRequestProtocol::default().with_name(text(PROTOCOL)).with_metadata(shares::subscription());
+        let request = JoinGroupRequest::default()
+            .with_group_id(GroupId(text(CLASSIC)))
+            .with_session_timeout_ms([400, 1_000, 2_000][cx.dice.below(3) as usize])
+            .with_rebalance_timeout_ms(1_000)
+            .with_member_id(text(&self.member))
+            .with_group_instance_id(self.instance.as_deref().map(text))
+            .with_protocol_type(text(PROTOCOL_TYPE))
+            .with_protocols(vec![protocol]);
+        self.ask(Asked::Join, wire::frame(JOIN.0, JOIN.1, correlation, &request))
+    }
+
+    fn sync(&mut self, partitions: i32, correlation: i32) -> Request {
+        let share = |(me, member): (usize, &String)| {
+            let assignment = shares::assignment(&shares::divide(partitions, &self.led, me));
+            SyncGroupRequestAssignment::default().with_member_id(text(member)).with_assignment(assignment)
+        };
+        let request = SyncGroupRequest::default()
+            .with_group_id(GroupId(text(CLASSIC)))
+            .with_generation_id(self.generation)
+            .with_member_id(text(&self.member))
+            .with_group_instance_id(self.instance.as_deref().map(text))
+            .with_protocol_type(Some(text(PROTOCOL_TYPE)))
+            .with_protocol_name(Some(text(PROTOCOL)))
+            .with_assignments(self.led.iter().enumerate().map(share).collect());
+        self.ask(Asked::Sync, wire::frame(SYNC.0, SYNC.1, correlation, &request))
+    }
+
+    fn heartbeat(&mut self, correlation: i32) -> Request {
+        let request = HeartbeatRequest::default()
+            .with_group_id(GroupId(text(CLASSIC)))
+            .with_generation_id(self.generation)
+            .with_member_id(text(&self.member))
+            .with_group_instance_id(self.instance.as_deref().map(text));
+        self.ask(Asked::Heartbeat, wire::frame(HEARTBEAT.0, HEARTBEAT.1, correlation, &request))
+    }
+
+    fn leave(&mut self, correlation: i32) -> Request {
+        let identity = MemberIdentity::default()
+            .with_member_id(text(&self.member))
+            .with_group_instance_id(self.instance.as_deref().map(text));
+        let request = LeaveGroupRequest::default().with_group_id(GroupId(text(CLASSIC))).with_members(vec![identity]);
+        self.ask(Asked::Leave, wire::frame(LEAVE.0, LEAVE.1, correlation, &request))
+    }
+
+    fn commit(&mut self, correlation: i32, cx: &mut Cx<'_>) -> Request {
+        self.asked = Some(Asked::Commit);
+        let owned = if cx.dice.chance(50) {
+            self.owned.clone()
+        } else {
+            vec![self.owned[cx.dice.below(self.owned.len() as u64) as usize]]
+        };
+        let name = Name {
+            group: CLASSIC,
+            member: &self.member,
+            instance: self.instance.as_deref(),
+            generation: self.generation,
+        };
+        self.offsets.commit(name, &owned, correlation, cx)
+    }
+
+    /// Out of the group: to join again, with the old id or without one.
+    fn go_out(&mut self, keep_id: bool) {
+        self.stage = Stage::Out;
+        self.owned.clear();
+        self.offsets.forget();
+        if !keep_id {
+            self.member.clear();
+        }
+    }
+
+    fn on_joined(&mut self, answer: Bytes, cx: &mut Cx<'_>) -> Result<i16, String> {
+        let response: JoinGroupResponse = wire::read(answer, JOIN.1)?;
+        if response.error_code == MEMBER_ID_REQUIRED {
+            self.member = response.member_id.to_string();
+            return Ok(0);
+        }
+        if response.error_code != 0 {
+            return Ok(response.error_code);
+        }
+        (self.member, self.generation) = (response.member_id.to_string(), response.generation_id);
+        let leads = response.leader == response.member_id;
+        self.led.clear();
+        if leads && !response.skip_assignment {
+            self.led.extend(response.members.iter().map(|member| member.member_id.to_string()));
+        }
+        // A coordinator that loads its log again in the middle of a life forgets generations that nobody synced.
+        let reloads = cx.plan.has(Trouble::Full) || cx.plan.has(Trouble::WriteError);
+        if (leads && !reloads) || cx.lies(Lie::TwoLeaders, 30) {
+            let (generation, boot) = (self.generation, cx.boot);
+            let member = self.instance.as_deref().unwrap_or(&self.member);
+            cx.see(Seen::Grouped(Grouped::Led { group: CLASSIC, generation, boot, member }));
+        }
+        self.stage = Stage::Joined;
+        Ok(0)
+    }
+
+    fn on_synced(&mut self, answer: Bytes, cx: &mut Cx<'_>) -> Result<i16, String> {
+        let response: SyncGroupResponse = wire::read(answer, SYNC.1)?;
+        if response.error_code != 0 {
+            return Ok(response.error_code);
+        }
+        self.owned = shares::read(response.assignment)?;
+        if cx.lies(Lie::AssignmentCrossed, 30) {
+            self.owned = vec![0];
+        }
+        let owner = self.instance.as_deref().unwrap_or(&self.member);
+        cx.see(Seen::Grouped(Grouped::Synced {
+            group: CLASSIC,
+            generation: self.generation,
+            owner,
+            partitions: &self.owned,
+        }));
+        let (member, generation, owned) = (&self.member, self.generation, &self.owned);
+        cx.say(|| format!("{member} owns {owned:?} in generation {generation}"));
+        self.offsets.forget();
+        self.stage = Stage::In;
+        Ok(0)
+    }
+
+    /// What may happen to a process at any time.
+    fn live(&mut self, cx: &mut Cx<'_>) {
+        cx.rest_ms = PACE_MS;
+        match cx.dice.below(60) {
+            // It stalls, and then knows nothing of it.
+            0 | 1 => cx.rest_ms = STALL_MS,
+            // It dies. The next one has its id, or does not.
+            2 => self.go_out(true),
+            3 => {
+                self.go_out(false);
+                cx.rest_ms = STALL_MS / 4;
+            }
+            _ => {}
+        }
+    }
+
+    fn on_error(&mut self, what: &Asked, error: i16, cx: &mut Cx<'_>) -> Result<(), String> {
+        cx.say(|| format!("{CLASSIC} {:?}: {what:?} is answered with error {error}", self.member));
+        match error {
+            ILLEGAL_GENERATION | REBALANCE_IN_PROGRESS => self.go_out(true),
+            UNKNOWN_MEMBER | FENCED_INSTANCE | GROUP_NOT_FOUND => self.go_out(false),
+            NOT_AVAILABLE | NOT_COORDINATOR => self.found = false,
+            UNKNOWN_TOPIC if cx.checkers.loss_reported => {}
+            error if is_retriable(error) => {}
+            error => return Err(format!("{CLASSIC}: {what:?} is answered with error {error}")),
+        }
+        Ok(())
+    }
+}
+
+impl Role for Classic {
+    fn next(&mut self, correlation: i32, cx: &mut Cx<'_>) -> Option<Request> {
+        if self.asked.is_some() {
+            return None;
+        }
+        if cx.draining {
+            let leaves = !self.at_rest && self.stage == Stage::In && cx.dice.chance(40);
+            self.at_rest = true;
+            return leaves.then(|| self.leave(correlation));
+        }
+        self.at_rest = false;
+        if !self.found {
+            self.asked = Some(Asked::Find);
+            return Some(find(CLASSIC, correlation));
+        }
+        let (partitions, _) = kept(cx)?;
+        match self.stage {
+            Stage::Out => return Some(self.join(correlation, cx)),
+            Stage::Joined => return Some(self.sync(partitions, correlation)),
+            Stage::In => {}
+        }
+        let unknown = self.offsets.unknown(&self.owned);
+        if !unknown.is_empty() {
+            self.asked = Some(Asked::Fetch);
+            return Some(self.offsets.fetch(CLASSIC, unknown, correlation));
+        }
+        match cx.dice.below(20) {
+            0 if cx.dice.chance(30) => Some(self.leave(correlation)),
+            1 => {
+                self.offsets.forget();
+                None
+            }
+            2..=11 if !self.owned.is_empty() => Some(self.commit(correlation, cx)),
+            _ => Some(self.heartbeat(correlation)),
+        }
+    }
+
+    fn on_answer(&mut self, _: i32, answer: Bytes, asked: u64, cx: &mut Cx<'_>) -> Result<(), String> {
+        let what = self.asked.take().ok_or("an answer without a question")?;
+        let error = match what {
+            Asked::Find => {
+                let error = found(answer)?;
+                self.found = error == 0;
+                error
+            }
+            Asked::Join => self.on_joined(answer, cx)?,
+            Asked::Sync => self.on_synced(answer, cx)?,
+            Asked::Heartbeat => wire::read::<HeartbeatResponse>(answer, HEARTBEAT.1)?.error_code,
+            Asked::Commit => {
+                let (member, instance) = (self.member.clone(), self.instance.clone());
+                let instance = instance.as_deref();
+                let name = Name { group: CLASSIC, member: &member, instance, generation: self.generation };
+                self.offsets.on_committed(name, answer, asked, cx)?
+            }
+            Asked::Fetch => self.offsets.on_fetched(CLASSIC, answer, asked, cx)?,
+            Asked::Leave => {
+                let response: LeaveGroupResponse = wire::read(answer, LEAVE.1)?;
+                self.go_out(false);
+                response.error_code
+            }
+        };
+        if error != 0 {
+            cx.rest_ms = PACE_MS;
+            return self.on_error(&what, error, cx);
+        }
+        if self.stage == Stage::In && !cx.draining {
+            self.live(cx);
+        }
+        Ok(())
+    }
+
+    fn on_lost(&mut self) {
+        (self.asked, self.found, self.at_rest) = (None, false, false);
+        self.offsets.on_lost();
+        if self.stage == Stage::Joined {
+            // Which generation came of it is not known.
+            self.stage = Stage::Out;
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.asked.is_none() && self.at_rest
+    }
+
+    fn eagerness(&self) -> u64 {
+        80
+    }
+}

@@ -1,0 +1,270 @@
+//! A member of the consumer protocol (KIP-848): one kind of request says everything. It gives partitions up before it says
+//! so, and takes what it is given; it stalls beyond its session, dies, and comes back with its old id or a new one.
+
+use bytes::Bytes;
+use heddle_protocol::messages::consumer_group_heartbeat_request::TopicPartitions;
+use heddle_protocol::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, GroupId, TopicName};
+use heddle_protocol::{Uuid, text};
+
+use super::offsets::{Name, Offsets};
+use super::*;
+use crate::check::{Grouped, Seen};
+use crate::client::{Cx, Request, Role, UNKNOWN_TOPIC, is_retriable};
+use crate::lies::Lie;
+use crate::wire;
+
+const HEARTBEAT: (i16, i16) = (68, 1);
+/// What the brokers of the simulator give. Milliseconds.
+pub const SESSION_MS: u64 = 1_500;
+/// Members give up at once what they are told to; nobody is thrown out for being slow at it. Milliseconds.
+const REBALANCE_MS: i32 = 600_000;
+/// Epochs of a heartbeat that says good-bye: for ever, and of a static member that will be back.
+const LEAVES: i32 = -1;
+const AWAY: i32 = -2;
+
+#[derive(Debug)]
+enum Asked {
+    Find,
+    /// With the time at which it left. Microseconds.
+    Heartbeat(u64),
+    Leave,
+    Commit,
+    Fetch,
+}
+
+pub struct Modern {
+    instance: Option<String>,
+    /// Made by the member itself.
+    member: String,
+    lives: u32,
+    number: usize,
+    epoch: i32,
+    /// In the group as far as this member knows.
+    is_in: bool,
+    owned: Vec<i32>,
+    /// What it is to have from the next heartbeat on.
+    wanted: Vec<i32>,
+    /// The coordinator may know of something else: the next heartbeat says all.
+    says_all: bool,
+    until_us: u64,
+    offsets: Offsets,
+    found: bool,
+    asked: Option<Asked>,
+    at_rest: bool,
+}
+
+impl Modern {
+    pub fn new(number: usize, instance: Option<String>) -> Modern {
+        Modern {
+            instance,
+            member: format!("modern-{number}-0"),
+            lives: 0,
+            number,
+            epoch: 0,
+            is_in: false,
+            owned: Vec::new(),
+            wanted: Vec::new(),
+            says_all: true,
+            until_us: 0,
+            offsets: Offsets::default(),
+            found: false,
+            asked: None,
+            at_rest: false,
+        }
+    }
+
+    fn claim(&self, partitions: &[i32], cx: &mut Cx<'_>) {
+        let claims = Grouped::Claims {
+            group: MODERN,
+            member: &self.member,
+            partitions,
+            now_us: cx.now_us,
+            until_us: self.until_us,
+        };
+        cx.see(Seen::Grouped(claims));
+    }
+
+    /// A process that starts, or that was thrown out: it holds nothing.
+    fn begin(&mut self, new_id: bool, cx: &mut Cx<'_>) {
+        if !new_id {
+            // A dead one's partitions are free only once its session ended, or another came with its id.
+            self.claim(&[], cx);
+        }
+        (self.epoch, self.is_in, self.says_all) = (0, false, true);
+        self.owned.clear();
+        self.wanted.clear();
+        self.offsets.forget();
+        if new_id {
+            self.lives += 1;
+            self.member = format!("modern-{}-{}", self.number, self.lives);
+        }
+    }
+
+    fn heartbeat(&mut self, topic: u128, epoch: i32, correlation: i32, cx: &mut Cx<'_>) -> Request {
+        let joins = epoch == 0;
+        let changed = self.owned != self.wanted;
+        // What it gives up it gives up now, before the coordinator hears of it.
+        self.owned = if epoch < 0 { Vec::new() } else { self.wanted.clone() };
+        let owned = self.owned.clone();
+        self.claim(&owned, cx);
+        self.offsets.forget();
+        let all = joins || (self.says_all && epoch > 0);
+        let listed = TopicPartitions::default().with_topic_id(Uuid::from_u128(topic)).with_partitions(owned.clone());
+        let listed = if owned.is_empty() { Vec::new() } else { vec![listed] };
+        let request = ConsumerGroupHeartbeatRequest::default()
+            .with_group_id(GroupId(text(MODERN)))
+            .with_member_id(text(&self.member))
+            .with_member_epoch(epoch)
+            .with_instance_id(self.instance.as_deref().map(text))
+            .with_rebalance_timeout_ms(if all { REBALANCE_MS } else { -1 })
+            .with_subscribed_topic_names(all.then(|| vec![TopicName(text(crate::client::admin::KEPT))]))
+            .with_topic_partitions((all || changed).then_some(listed));
+        self.asked = Some(if epoch < 0 { Asked::Leave } else { Asked::Heartbeat(cx.now_us) });
+        Request { frame: wire::frame(HEARTBEAT.0, HEARTBEAT.1, correlation, &request), answered: true }
+    }
+
+    fn on_heartbeat(&mut self, answer: Bytes, sent_us: u64, cx: &mut Cx<'_>) -> Result<i16, String> {
+        let response: ConsumerGroupHeartbeatResponse = wire::read(answer, HEARTBEAT.1)?;
+        if response.error_code != 0 {
+            return Ok(response.error_code);
+        }
+        if self.is_in && response.member_epoch < self.epoch {
+            return Err(format!("the epoch of {} goes from {} to {}", self.member, self.epoch, response.member_epoch));
+        }
+        (self.epoch, self.is_in, self.says_all) = (response.member_epoch, true, false);
+        self.until_us = sent_us + SESSION_MS * 1_000;
+        if let Some(assignment) = response.assignment {
+            self.wanted = assignment.topic_partitions.iter().flat_map(|topic| topic.partitions.clone()).collect();
+            if cx.lies(Lie::AssignmentCrossed, 20) && !self.wanted.contains(&0) {
+                self.wanted.push(0);
+            }
+            let (member, epoch, wanted) = (&self.member, self.epoch, &self.wanted);
+            cx.say(|| format!("{member} is to own {wanted:?} in epoch {epoch}"));
+        }
+        let mut held = self.owned.clone();
+        held.extend(self.wanted.iter().filter(|partition| !self.owned.contains(partition)));
+        self.claim(&held, cx);
+        Ok(0)
+    }
+
+    /// What may happen to a process at any time.
+    fn live(&mut self, cx: &mut Cx<'_>) {
+        cx.rest_ms = PACE_MS;
+        match cx.dice.below(60) {
+            0 | 1 => cx.rest_ms = STALL_MS,
+            2 => self.begin(false, cx),
+            3 | 4 => self.begin(true, cx),
+            _ => {}
+        }
+    }
+
+    fn on_error(&mut self, what: &Asked, error: i16, cx: &mut Cx<'_>) -> Result<(), String> {
+        cx.say(|| format!("{MODERN} {}: {what:?} is answered with error {error}", self.member));
+        match error {
+            UNKNOWN_MEMBER | FENCED_EPOCH | GROUP_NOT_FOUND => self.begin(false, cx),
+            FENCED_INSTANCE => self.begin(true, cx),
+            UNRELEASED_INSTANCE => cx.rest_ms = STALL_MS / 8,
+            STALE_EPOCH => {}
+            NOT_AVAILABLE | NOT_COORDINATOR => self.found = false,
+            UNKNOWN_TOPIC if cx.checkers.loss_reported => {}
+            error if is_retriable(error) => {}
+            error => return Err(format!("{MODERN}: {what:?} is answered with error {error}")),
+        }
+        Ok(())
+    }
+
+    fn leave(&mut self, topic: u128, correlation: i32, cx: &mut Cx<'_>) -> Request {
+        let epoch = if self.instance.is_some() && cx.dice.chance(50) { AWAY } else { LEAVES };
+        self.heartbeat(topic, epoch, correlation, cx)
+    }
+}
+
+impl Role for Modern {
+    fn next(&mut self, correlation: i32, cx: &mut Cx<'_>) -> Option<Request> {
+        if self.asked.is_some() {
+            return None;
+        }
+        let known = kept(cx);
+        if cx.draining {
+            let leaves = !self.at_rest && self.is_in && cx.dice.chance(40);
+            self.at_rest = true;
+            let (_, topic) = known.filter(|_| leaves)?;
+            return Some(self.leave(topic, correlation, cx));
+        }
+        self.at_rest = false;
+        if !self.found {
+            self.asked = Some(Asked::Find);
+            return Some(find(MODERN, correlation));
+        }
+        let (_, topic) = known?;
+        if !self.is_in || self.owned != self.wanted || self.says_all {
+            return Some(self.heartbeat(topic, self.epoch, correlation, cx));
+        }
+        let unknown = self.offsets.unknown(&self.owned);
+        match cx.dice.below(20) {
+            0 if cx.dice.chance(30) => Some(self.leave(topic, correlation, cx)),
+            1..=9 if !unknown.is_empty() => {
+                self.asked = Some(Asked::Fetch);
+                Some(self.offsets.fetch(MODERN, unknown, correlation))
+            }
+            1..=9 if !self.owned.is_empty() => {
+                self.asked = Some(Asked::Commit);
+                let (member, owned) = (self.member.clone(), self.owned.clone());
+                let name =
+                    Name { group: MODERN, member: &member, instance: self.instance.as_deref(), generation: self.epoch };
+                Some(self.offsets.commit(name, &owned, correlation, cx))
+            }
+            _ => Some(self.heartbeat(topic, self.epoch, correlation, cx)),
+        }
+    }
+
+    fn on_answer(&mut self, _: i32, answer: Bytes, asked: u64, cx: &mut Cx<'_>) -> Result<(), String> {
+        let what = self.asked.take().ok_or("an answer without a question")?;
+        let error = match what {
+            Asked::Find => {
+                let error = found(answer)?;
+                self.found = error == 0;
+                error
+            }
+            Asked::Heartbeat(sent_us) => self.on_heartbeat(answer, sent_us, cx)?,
+            Asked::Leave => {
+                let error = wire::read::<ConsumerGroupHeartbeatResponse>(answer, HEARTBEAT.1)?.error_code;
+                self.begin(self.instance.is_some(), cx);
+                if error == 0 { 0 } else { error }
+            }
+            Asked::Commit => {
+                let (member, instance) = (self.member.clone(), self.instance.clone());
+                let instance = instance.as_deref();
+                let name = Name { group: MODERN, member: &member, instance, generation: self.epoch };
+                self.offsets.on_committed(name, answer, asked, cx)?
+            }
+            Asked::Fetch => self.offsets.on_fetched(MODERN, answer, asked, cx)?,
+        };
+        if error != 0 {
+            cx.rest_ms = PACE_MS;
+            return self.on_error(&what, error, cx);
+        }
+        if self.is_in && !cx.draining {
+            self.live(cx);
+        }
+        Ok(())
+    }
+
+    fn on_lost(&mut self) {
+        if let Some(Asked::Leave) = self.asked {
+            // Nothing is held since the request left; whether anybody heard of it is not known.
+            (self.epoch, self.is_in) = (0, false);
+            self.wanted.clear();
+        }
+        (self.asked, self.found, self.at_rest, self.says_all) = (None, false, false, true);
+        self.offsets.on_lost();
+    }
+
+    fn is_done(&self) -> bool {
+        self.asked.is_none() && self.at_rest
+    }
+
+    fn eagerness(&self) -> u64 {
+        80
+    }
+}
