@@ -134,6 +134,7 @@ impl Replica {
             line: Line::default(),
             reads: Reads::default(),
             stage,
+            load_failed: false,
             parked: Vec::new(),
             promised: VecDeque::new(),
             uncommitted: VecDeque::new(),
@@ -178,6 +179,7 @@ impl Replica {
             return;
         }
         self.stage = Stage::Unloaded;
+        self.load_failed = true;
         self.report(format!("its segments cannot be opened: {why}"), world);
         for (ticket, _) in std::mem::take(&mut self.parked) {
             refuse(ticket, Refusal::Storage, world);
@@ -187,6 +189,7 @@ impl Replica {
     /// `producers` is the state at the settled end; the tail's batches follow.
     fn become_ready(&mut self, producers: Producers) {
         self.stage = Stage::Ready;
+        self.load_failed = false;
         self.settled = Settled::new(producers);
         self.settled_through = self.log.settled();
         self.retell_producers();

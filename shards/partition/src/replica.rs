@@ -86,6 +86,8 @@ pub struct Replica {
     pub(crate) line: Line,
     pub(crate) reads: Reads,
     pub(crate) stage: Stage,
+    /// What lies beside the segments could not be read when it was last tried.
+    pub(crate) load_failed: bool,
     pub(crate) parked: Vec<(Ticket, Ask)>,
     pub(crate) promised: VecDeque<(Ordinal, Promise)>,
     /// Batches not yet committed: where each ends, and its bytes.

@@ -222,7 +222,12 @@ impl Replica {
 
     /// Whether a forced settle is due though no record asks for it: after trouble, or to close a segment that may go.
     pub fn wants_settle(&self) -> bool {
-        self.stage == Stage::Ready && !self.damaged && self.log.wants_settle()
+        match self.stage {
+            Stage::Ready => !self.damaged && self.log.wants_settle(),
+            // The tail waits for a load that failed: that is tried again, but paced.
+            Stage::Unloaded | Stage::Loading => self.load_failed && !self.damaged && self.log.tail_bytes() > 0,
+            Stage::Leaving => false,
+        }
     }
 
     /// The last try to settle failed.

@@ -65,6 +65,8 @@ pub struct Start {
     refused: bool,
     /// Directories of replicas: what is there of a replica that no journal knows was lost with its journal.
     directories: BTreeMap<ReplicaNumber, Vec<String>>,
+    /// Replicas of which this core's journal knows nothing but that they were there, and whose loss is accepted.
+    given_up: Vec<ReplicaNumber>,
     /// What was lost is not yet set apart durably on every core; these cores have done so.
     losses_open: bool,
     set_apart_by: BTreeSet<ShardId>,
@@ -233,9 +235,13 @@ impl Shard {
             found.had_metadata |= recovered.report.siblings.count > 0;
         }
         if self.config.accept_loss {
-            recovered.report.unknown.iter().for_each(|number| {
-                self.journals[at].gone(*number);
-            });
+            if at == 0 {
+                self.start.given_up = recovered.report.unknown;
+            } else {
+                recovered.report.unknown.iter().for_each(|number| {
+                    self.journals[at].gone(*number);
+                });
+            }
             self.journals[at].accept_losses();
         } else {
             found.misses |= recovered.report.may_miss_replicas || !recovered.report.unknown.is_empty();
@@ -314,6 +320,12 @@ impl Shard {
                 losers.into_iter().for_each(|holder| self.drop_copy(holder, number));
             }
             self.start.dormant.insert(number, best.replica);
+        }
+        for number in std::mem::take(&mut self.start.given_up) {
+            // Unless a copy of it was found in another journal, which just took its place.
+            if !self.start.moving.contains_key(&number) {
+                self.journals[0].gone(number);
+            }
         }
         self.remove_emptied_journals();
         self.serve_once_moved();

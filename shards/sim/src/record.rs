@@ -20,8 +20,11 @@ impl Sizes {
         let len = self.least + if self.spread == 0 { 0 } else { (mixed % self.spread as u64) as usize };
         let mut value = Vec::with_capacity(len + 8);
         value.extend_from_slice(&number.to_be_bytes());
-        let filler = mixed.to_be_bytes();
-        value.extend((0..len).map(|at| filler[at % 8] ^ (at / 8) as u8));
+        for at in 0..len.div_ceil(8) {
+            let counter = u64::from(at as u8) * 0x0101_0101_0101_0101;
+            value.extend_from_slice(&(mixed ^ counter).to_be_bytes());
+        }
+        value.truncate(8 + len);
         value
     }
 

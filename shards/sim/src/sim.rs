@@ -49,7 +49,6 @@ pub struct Sim {
     pub checkers: Checkers,
     pub trace: Trace,
     lie: Option<Lie>,
-    only: Option<String>,
     next_number: u64,
     at: u64,
     now_us: u64,
@@ -78,7 +77,6 @@ impl Sim {
             checkers: Checkers::new(only),
             trace: Trace::new(aloud),
             lie,
-            only: only.map(str::to_string),
             next_number: 1,
             at: 0,
             now_us: 0,
@@ -103,9 +101,7 @@ impl Sim {
         // Whoever was told of damage accepts the loss; then everything must work again.
         if self.checkers.loss_reported && !self.is_over() {
             self.die(End::Crash);
-            // Offsets of what is given up are written anew: what was seen before says nothing any more.
-            self.checkers = Checkers::new(self.only.as_deref());
-            self.checkers.loss_accepted = true;
+            self.checkers.begin_again();
             self.checkers.see(self.at, Seen::LossAccepted);
             self.look_at_everything(true);
         }

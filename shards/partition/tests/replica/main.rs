@@ -344,3 +344,27 @@ fn a_damaged_replica_answers_with_its_damage() {
     let watch = Ask::Watch { from: Offset(3), visibility: Visibility::HighWatermark, min_bytes: 1, epoch: None };
     assert!(matches!(bench.done(watch), Answer::Ready), "nobody waits for what never comes");
 }
+
+/// Its segments cannot be opened, so the tail cannot be settled: that is tried again by whoever paces it, not at once.
+#[test]
+fn a_tail_that_waits_for_a_load_that_failed_wants_to_be_settled_later() {
+    let mut bench = Bench::new(TopicSettings::default());
+    bench.append(batch(&["a"]));
+    bench.act(|replica, world| assert!(replica.settle(true, world)));
+    bench.run();
+    bench.append(batch(&["b"]));
+    let side = bench.disk.paths().into_iter().find(|(path, _)| path.ends_with(".side")).expect("a segment has one").0;
+    let sound = bench.disk.clone();
+    bench.disk.corrupt(&side, 16, 40);
+    bench.crash();
+    assert!(!bench.replica.wants_settle(), "nobody tried");
+    assert!(matches!(bench.read(0), Answer::Refused(Refusal::Storage)));
+    assert!(bench.replica.wants_settle());
+    bench.act(|replica, world| assert!(!replica.settle(true, world), "it is loaded first"));
+    bench.run();
+    assert!(bench.replica.wants_settle(), "that failed too");
+    bench.disk = sound;
+    bench.crash();
+    assert_eq!(bench.values(0), ["a", "b"]);
+    assert!(!bench.replica.wants_settle());
+}

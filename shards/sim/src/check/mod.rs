@@ -248,6 +248,15 @@ impl Checkers {
         Checkers { all, only: only.map(str::to_string), loss_reported: false, loss_accepted: false, found: None }
     }
 
+    /// What was lost is accepted: offsets of what is given up are written anew, so what was seen before says nothing any
+    /// more. Which topics were to be deleted is not among it.
+    pub fn begin_again(&mut self) {
+        for (name, _, checker) in self.all.iter_mut().filter(|(name, ..)| *name != "files-kept") {
+            *checker = make(name);
+        }
+        (self.loss_reported, self.loss_accepted) = (false, true);
+    }
+
     pub fn see(&mut self, at: u64, seen: Seen<'_>) {
         for (name, always, checker) in &mut self.all {
             let verdict = checker.see(at, &seen);
