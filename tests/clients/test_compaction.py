@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 from conftest import create_topic
 
 KEYS = 100
-# A replica's turn to be looked at comes every 30 s.
+# A replica's turn to be looked at comes every 15 s (log.cleaner.backoff.ms).
 WAIT_SECONDS = 120
 
 

@@ -35,7 +35,7 @@ const fn dynamic(
     BrokerDef { name, kind, check, default, dynamic: true, documentation }
 }
 
-use Check::{Any, AtLeast, Between, ListOf, OneOf, OneOfAnyCase, Only, Ratio};
+use Check::{Any, AnyOf, AtLeast, Between, ListOf, OneOf, OneOfAnyCase, Only, Ratio};
 
 const MAX: &str = "9223372036854775807";
 
@@ -204,6 +204,13 @@ pub const BROKER_CONFIGS: &[BrokerDef] = &[
     ),
     fixed("listeners", Kind::String, Any, Some("PLAINTEXT://:9092"), "The addresses this broker listens on."),
     dynamic(
+        "log.cleaner.backoff.ms",
+        Kind::Long,
+        AtLeast(0),
+        Some("15000"),
+        "How often each topic is looked at for something to compact; every 30 s at least.",
+    ),
+    dynamic(
         "log.cleaner.delete.retention.ms",
         Kind::Long,
         AtLeast(0),
@@ -235,7 +242,7 @@ pub const BROKER_CONFIGS: &[BrokerDef] = &[
     dynamic(
         "log.cleanup.policy",
         Kind::List,
-        ListOf(POLICIES),
+        AnyOf(POLICIES),
         Some("delete"),
         "Default of the topics' cleanup.policy.",
     ),

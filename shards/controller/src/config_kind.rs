@@ -37,8 +37,10 @@ pub enum Check {
     OneOf(&'static [&'static str]),
     /// The same in any case of letters.
     OneOfAnyCase(&'static [&'static str]),
-    /// A list whose items are of these.
+    /// A list whose items are of these, one at least.
     ListOf(&'static [&'static str]),
+    /// The same, and it may be empty.
+    AnyOf(&'static [&'static str]),
     /// Known to Kafka, but without effect here: only this value is taken.
     Only(&'static str),
 }
@@ -81,9 +83,9 @@ pub fn judge(kind: Kind, check: Check, text: &str) -> Result<(), String> {
         (Check::OneOfAnyCase(choices), _) if !choices.iter().any(|one| one.eq_ignore_ascii_case(text.trim())) => {
             Err(format!("String must be one of (case insensitive): {}", choices.join(", ")))
         }
-        (Check::ListOf(choices), _) => {
+        (Check::ListOf(choices) | Check::AnyOf(choices), _) => {
             let items = list(text);
-            if items.is_empty() {
+            if items.is_empty() && matches!(check, Check::ListOf(_)) {
                 return Err("Configuration must not be empty. Valid values include: ".to_owned() + &choices.join(", "));
             }
             if items.iter().any(|item| !choices.contains(item)) {
@@ -144,6 +146,8 @@ mod tests {
         assert_eq!(judge(Kind::List, policies, "compact, delete"), Ok(()));
         assert_eq!(judge(Kind::List, policies, "compact,x"), Err("String must be one of: compact, delete".into()));
         assert!(judge(Kind::List, policies, "").is_err());
+        assert_eq!(judge(Kind::List, Check::AnyOf(&["compact", "delete"]), ""), Ok(()));
+        assert!(judge(Kind::List, Check::AnyOf(&["compact"]), "delete").is_err());
         assert_eq!(judge(Kind::Boolean, Check::Any, "TRUE"), Ok(()));
         assert!(judge(Kind::Boolean, Check::Any, "yes").is_err());
         assert!(judge(Kind::Boolean, Check::Only("false"), "true").is_err());

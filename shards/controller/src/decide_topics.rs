@@ -128,7 +128,8 @@ fn enough_brokers(image: &Image, factor: usize) -> Result<(), Refused> {
     if factor > brokers {
         return Err(Refusal::InvalidReplicationFactor.because(format!(
             "Unable to replicate the partition {factor} time(s): The target replication factor of {factor} cannot be \
-             reached because only {brokers} broker(s) are registered."
+             reached because only {brokers} broker(s) are registered or some brokers have all their log \
+             directories cordoned."
         )));
     }
     Ok(())
@@ -353,7 +354,8 @@ fn delete_topic(
 ) -> Result<(), Refused> {
     let Some(topic) = found else {
         return Err(match wanted {
-            TopicRef::Name(name) => unknown_name(name),
+            // Kafka's words, which do not name it.
+            TopicRef::Name(_) => Refusal::UnknownTopicName.because("This server does not host this topic-partition."),
             TopicRef::Id(_) => Refusal::UnknownTopicId.because("This server does not host this topic ID."),
         });
     };

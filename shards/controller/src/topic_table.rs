@@ -47,17 +47,17 @@ pub const POLICIES: &[&str] = &["compact", "delete"];
 pub const COMPRESSIONS: &[&str] = &["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"];
 pub const TIMESTAMP_TYPES: &[&str] = &["CreateTime", "LogAppendTime"];
 
-use Check::{Any, AtLeast, Between, ListOf, OneOf, Only, Ratio};
+use Check::{Any, AnyOf, AtLeast, Between, OneOf, Only, Ratio};
 
 /// In name order.
 pub const TOPIC_CONFIGS: &[TopicDef] = &[
     def(
         "cleanup.policy",
         Kind::List,
-        ListOf(POLICIES),
+        AnyOf(POLICIES),
         "delete",
         &[same("log.cleanup.policy")],
-        "What happens to old records: 'delete' drops them by retention time and size, 'compact' keeps the last record of each key; both may be named.",
+        "What happens to old records: 'delete' drops them by retention time and size, 'compact' keeps the last record of each key; both may be named, and with none everything is kept.",
     ),
     def(
         "compression.gzip.level",

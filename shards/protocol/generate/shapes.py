@@ -13,12 +13,13 @@ SERVED = """
 12 heartbeat 13 leave_group 14 sync_group 15 describe_groups 16 list_groups 17 sasl_handshake 18 api_versions
 19 create_topics 20 delete_topics 21 delete_records 22 init_producer_id 23 offset_for_leader_epoch
 24 add_partitions_to_txn 25 add_offsets_to_txn 26 end_txn 27 write_txn_markers 28 txn_offset_commit
-29 describe_acls 30 create_acls 31 delete_acls 32 describe_configs 33 alter_configs 35 describe_log_dirs
-36 sasl_authenticate 37 create_partitions 42 delete_groups 43 elect_leaders 44 incremental_alter_configs
-45 alter_partition_reassignments 46 list_partition_reassignments 47 offset_delete 48 describe_client_quotas
-49 alter_client_quotas 50 describe_user_scram_credentials 51 alter_user_scram_credentials 55 describe_quorum
-57 update_features 60 describe_cluster 61 describe_producers 65 describe_transactions 66 list_transactions
-68 consumer_group_heartbeat 69 consumer_group_describe 74 list_config_resources 75 describe_topic_partitions
+29 describe_acls 30 create_acls 31 delete_acls 32 describe_configs 33 alter_configs 34 alter_replica_log_dirs
+35 describe_log_dirs 36 sasl_authenticate 37 create_partitions 42 delete_groups 43 elect_leaders
+44 incremental_alter_configs 45 alter_partition_reassignments 46 list_partition_reassignments 47 offset_delete
+48 describe_client_quotas 49 alter_client_quotas 50 describe_user_scram_credentials
+51 alter_user_scram_credentials 55 describe_quorum 57 update_features 60 describe_cluster 61 describe_producers
+65 describe_transactions 66 list_transactions 68 consumer_group_heartbeat 69 consumer_group_describe
+74 list_config_resources 75 describe_topic_partitions
 """.split()
 
 FIXED = {"Boolean": 1, "Int8": 1, "UInt8": 1, "Int16": 2, "UInt16": 2, "Int32": 4, "UInt32": 4, "Int64": 8,

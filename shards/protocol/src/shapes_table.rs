@@ -35,6 +35,7 @@ pub(crate) static REQUESTS: &[(i16, i16, i16, &Shape)] = &[
     (31, 1, 3, &R31_DELETE_ACLS_REQUEST),
     (32, 1, 4, &R32_DESCRIBE_CONFIGS_REQUEST),
     (33, 0, 2, &R33_ALTER_CONFIGS_REQUEST),
+    (34, 1, 2, &R34_ALTER_REPLICA_LOG_DIRS_REQUEST),
     (35, 1, 4, &R35_DESCRIBE_LOG_DIRS_REQUEST),
     (36, 0, 2, &R36_SASL_AUTHENTICATE_REQUEST),
     (37, 0, 3, &R37_CREATE_PARTITIONS_REQUEST),
@@ -756,6 +757,34 @@ static R33_ALTER_CONFIGS_REQUEST: Shape = Shape {
         Field { from: 2, to: 2, wire: Wire::CompactArray(&Wire::Struct(&R33_ALTER_CONFIGS_RESOURCE)) },
         Field { from: 0, to: 1, wire: Wire::Array(&Wire::Struct(&R33_ALTER_CONFIGS_RESOURCE)) },
         Field { from: 0, to: 2, wire: Wire::Fixed(1) },
+    ],
+    flexible_from: 2,
+    tags: &[],
+};
+static R34_ALTER_REPLICA_LOG_DIR_TOPIC: Shape = Shape {
+    fields: &[
+        Field { from: 2, to: 2, wire: Wire::CompactText },
+        Field { from: 1, to: 1, wire: Wire::Text },
+        Field { from: 2, to: 2, wire: Wire::CompactArray(&Wire::Fixed(4)) },
+        Field { from: 1, to: 1, wire: Wire::Array(&Wire::Fixed(4)) },
+    ],
+    flexible_from: 2,
+    tags: &[],
+};
+static R34_ALTER_REPLICA_LOG_DIR: Shape = Shape {
+    fields: &[
+        Field { from: 2, to: 2, wire: Wire::CompactText },
+        Field { from: 1, to: 1, wire: Wire::Text },
+        Field { from: 2, to: 2, wire: Wire::CompactArray(&Wire::Struct(&R34_ALTER_REPLICA_LOG_DIR_TOPIC)) },
+        Field { from: 1, to: 1, wire: Wire::Array(&Wire::Struct(&R34_ALTER_REPLICA_LOG_DIR_TOPIC)) },
+    ],
+    flexible_from: 2,
+    tags: &[],
+};
+static R34_ALTER_REPLICA_LOG_DIRS_REQUEST: Shape = Shape {
+    fields: &[
+        Field { from: 2, to: 2, wire: Wire::CompactArray(&Wire::Struct(&R34_ALTER_REPLICA_LOG_DIR)) },
+        Field { from: 1, to: 1, wire: Wire::Array(&Wire::Struct(&R34_ALTER_REPLICA_LOG_DIR)) },
     ],
     flexible_from: 2,
     tags: &[],

@@ -29,9 +29,10 @@ use crate::{ShardConfig, metrics, survey};
 /// Letters and events taken in one turn; the rest waits for the next.
 const EVENTS_A_TURN: usize = 4096;
 const LETTERS_A_TURN: usize = 1024;
-/// How often each replica's housekeeping comes around, and in how many portions.
+/// How often each replica's housekeeping comes around at least, and how often a portion of it is done. What
+/// `log.cleaner.backoff.ms` says counts between the two.
 const MAINTENANCE_MS: u64 = 30_000;
-const MAINTENANCE_PORTIONS: u64 = 30;
+const MAINTENANCE_PORTION_MS: u64 = 1000;
 
 pub struct Shard {
     pub(crate) me: ShardId,
@@ -423,8 +424,10 @@ impl Shard {
         self.with_api(|api, view, wish| api.on_time(view, wish));
         self.tick_coordinators();
         if self.now.mono >= self.maintain_at {
-            self.maintain_at = self.now.mono.plus_ms(MAINTENANCE_MS / MAINTENANCE_PORTIONS);
-            let portion = self.replicas.len().div_ceil(MAINTENANCE_PORTIONS as usize);
+            self.maintain_at = self.now.mono.plus_ms(MAINTENANCE_PORTION_MS);
+            let backoff_ms = u64::try_from(self.image.config().number("log.cleaner.backoff.ms")).unwrap_or(0);
+            let portions = backoff_ms.clamp(MAINTENANCE_PORTION_MS, MAINTENANCE_MS) / MAINTENANCE_PORTION_MS;
+            let portion = self.replicas.len().div_ceil(portions as usize);
             for _ in 0..portion {
                 let slot = self.maintain_next % self.replicas.len();
                 self.maintain_next = slot + 1;

@@ -14,11 +14,12 @@ use crate::context::{Context, Started};
 const DISABLED: i16 = ErrorCode::SecurityDisabled as i16;
 
 fn message() -> Option<StrBytes> {
-    Some(text("No Authorizer is configured on the broker"))
+    Some(text("No Authorizer is configured."))
 }
 
 pub(crate) fn describe(_: DescribeAclsRequest, cx: &mut Context<'_>) -> Started {
-    cx.done(&DescribeAclsResponse::default().with_error_code(DISABLED).with_error_message(message()))
+    let described = Some(text("No Authorizer is configured on the broker"));
+    cx.done(&DescribeAclsResponse::default().with_error_code(DISABLED).with_error_message(described))
 }
 
 pub(crate) fn create(request: CreateAclsRequest, cx: &mut Context<'_>) -> Started {

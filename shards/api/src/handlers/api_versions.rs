@@ -9,7 +9,7 @@ use crate::dispatch::APIS;
 
 /// Finalized features: name and level. A level of 0 means off, and is left out: old Java clients fail to parse a
 /// supported feature whose minimum is 0. `group.version` 1 turns KIP-848 on, `transaction.version` 2 KIP-890.
-const FEATURES: &[(&str, i16)] = &[("group.version", 1), ("transaction.version", 0)];
+pub(crate) const FEATURES: &[(&str, i16)] = &[("group.version", 1), ("transaction.version", 0)];
 
 pub(crate) fn start(request: ApiVersionsRequest, cx: &mut Context<'_>) -> Started {
     let named = |name: &str| is_software_name(name);

@@ -58,7 +58,7 @@ fn failed(name: &str, (error, message): Failure) -> CreatableTopicResult {
 }
 
 fn describe(name: &str, created: &CreatedTopic, cx: &Context<'_>) -> CreatableTopicResult {
-    let described = CreatableTopicResult::default().with_name(TopicName(text(name)));
+    let described = CreatableTopicResult::default().with_name(TopicName(text(name))).with_error_message(None);
     // Counts and configs came with version 5 (KIP-525), the id with version 7.
     if cx.version() < 5 {
         return described;

@@ -65,11 +65,15 @@ fn finish(asked: Asked, answers: Vec<Answer>, cx: &mut Context<'_>) -> Reply {
     let topics = topics.into_iter().map(|(name, partitions)| {
         DescribeLogDirsTopic::default().with_name(TopicName(text(&name))).with_partitions(partitions)
     });
-    let directory = cx.view.image.config().text("log.dirs").unwrap_or("data");
-    let mut result = DescribeLogDirsResult::default().with_log_dir(text(directory)).with_topics(topics.collect());
+    let mut result = DescribeLogDirsResult::default().with_log_dir(text(directory(cx))).with_topics(topics.collect());
     // Sizes of the file system came with version 4 (KIP-827).
     if cx.version() >= 4 {
         result = result.with_total_bytes(UNKNOWN).with_usable_bytes(UNKNOWN);
     }
     cx.respond(&DescribeLogDirsResponse::default().with_results(vec![result]))
+}
+
+/// The data directory, as clients know it.
+pub(crate) fn directory<'a>(cx: &'a Context<'_>) -> &'a str {
+    cx.view.image.config().text("log.dirs").unwrap_or("data")
 }

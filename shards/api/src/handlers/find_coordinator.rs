@@ -60,7 +60,8 @@ fn finish(asked: Asked, _: Vec<Answer>, cx: &mut Context<'_>) -> Reply {
         .with_host(text(&host))
         .with_port(port);
     if cx.version() >= 1 {
-        response = response.with_error_message(message(error));
+        // The name of Kafka's error 0, which its own answers carry here up to version 3.
+        response = response.with_error_message(message(error).or(Some(text("NONE"))));
     }
     cx.respond(&response)
 }
@@ -82,7 +83,7 @@ fn coordinator(key: &StrBytes, found: Result<Node, ErrorCode>) -> Coordinator {
         .with_host(text(&host))
         .with_port(port)
         .with_error_code(error.code())
-        .with_error_message(message(error))
+        .with_error_message(message(error).or(Some(StrBytes::default())))
 }
 
 /// Kafka's "no node" stands where there is an error.

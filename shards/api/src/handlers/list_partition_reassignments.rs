@@ -5,5 +5,5 @@ use heddle_protocol::messages::{ListPartitionReassignmentsRequest, ListPartition
 use crate::context::{Context, Started};
 
 pub(crate) fn start(_: ListPartitionReassignmentsRequest, cx: &mut Context<'_>) -> Started {
-    cx.done(&ListPartitionReassignmentsResponse::default())
+    cx.done(&ListPartitionReassignmentsResponse::default().with_error_message(None))
 }

@@ -15,14 +15,15 @@ use crate::ask::{Answer, Ask, Target, View};
 use crate::context::{Context, Reply, Started};
 use crate::errors;
 
-/// How long an answer waits for topics to be created. A client asks again soon after LEADER_NOT_AVAILABLE.
+/// How long an answer waits for topics to be created. It says UNKNOWN_TOPIC_OR_PARTITION also when they were, as Kafka's,
+/// which does not wait: clients ask again and find them, and a deleted topic is not seen by who asks whether it is gone.
 const CREATION_WAIT_MS: u64 = 1000;
 
 /// One topic of the answer.
 enum Entry {
     Known(Arc<Topic>),
     Failed(MetadataResponseTopic),
-    /// Being created by the ask of this number.
+    /// Missing, and created by the ask of this number.
     Created {
         name: String,
         part: u32,
@@ -91,10 +92,7 @@ fn finish(entries: Vec<Entry>, answers: Vec<Answer>, cx: &mut Context<'_>) -> Re
     let describe = |entry: Entry| match entry {
         Entry::Known(topic) => describe(&topic, view, cx.version()),
         Entry::Failed(topic) => topic,
-        Entry::Created { name, part } => match view.image.topic(&name) {
-            Some(topic) => describe(topic, view, cx.version()),
-            None => failed(&name, outcome(&answers[part as usize])),
-        },
+        Entry::Created { name, part } => failed(&name, outcome(&answers[part as usize])),
     };
     let brokers = view.image.brokers().map(|broker| {
         let known = MetadataResponseBroker::default().with_node_id(BrokerId(broker.id.0));
@@ -118,7 +116,7 @@ fn controller(view: &View<'_>) -> NodeId {
     view.leaders.leader(PartitionId::CONTROLLER).map_or(view.me, |(node, _)| node)
 }
 
-/// What an attempt to create a topic came to, for a topic that is not in this core's image (yet).
+/// What a topic is said to be that was missing, after the attempt to create it.
 fn outcome(answer: &Answer) -> ErrorCode {
     use heddle_controller::{Answer as Controller, Refusal};
     let refused = match answer {
@@ -130,8 +128,9 @@ fn outcome(answer: &Answer) -> ErrorCode {
     };
     match refused.map(|refused| refused.why) {
         // Created, or will be, or was by somebody else: ask again.
-        None | Some(Refusal::TopicExists) => ErrorCode::LeaderNotAvailable,
-        Some(Refusal::NotController | Refusal::NotReady) => ErrorCode::UnknownTopicOrPartition,
+        None | Some(Refusal::TopicExists | Refusal::NotController | Refusal::NotReady) => {
+            ErrorCode::UnknownTopicOrPartition
+        }
         Some(refusal) => errors::of_controller(refusal),
     }
 }

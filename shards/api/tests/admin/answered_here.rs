@@ -1,9 +1,14 @@
 //! APIs that are answered without asking anybody: what is not there is said in Kafka's words.
 
 use heddle_protocol::ErrorCode;
+use kafka_protocol::messages::alter_partition_reassignments_request::{ReassignablePartition, ReassignableTopic};
+use kafka_protocol::messages::alter_replica_log_dirs_request::{AlterReplicaLogDir, AlterReplicaLogDirTopic};
 use kafka_protocol::messages::delete_acls_request::DeleteAclsFilter;
 use kafka_protocol::messages::elect_leaders_request::TopicPartitions;
 use kafka_protocol::messages::*;
+
+use kafka_protocol::messages::update_features_request::FeatureUpdateKey;
+use kafka_protocol::protocol::StrBytes;
 
 use crate::broker::{Broker, versions};
 use crate::topics::{create, name};
@@ -42,10 +47,80 @@ fn leaders_that_lead_need_no_election() {
 }
 
 #[test]
-fn nothing_is_ever_reassigned() {
+fn replicas_stay_where_they_are() {
     let mut broker = Broker::new(&[]);
+    create(&mut broker, &[("a", 1)]);
     let response = broker.call(0, &ListPartitionReassignmentsRequest::default().with_topics(None));
-    assert!(response.error_code == 0 && response.topics.is_empty());
+    assert!(response.error_code == 0 && response.error_message.is_none() && response.topics.is_empty());
+    for version in versions::<AlterPartitionReassignmentsRequest>() {
+        let mut alter = |topic: &str, index: i32, target: Option<&[i32]>| {
+            let target = target.map(|ids| ids.iter().copied().map(BrokerId).collect());
+            let partition = ReassignablePartition::default().with_partition_index(index).with_replicas(target);
+            let topic = ReassignableTopic::default().with_name(name(topic)).with_partitions(vec![partition]);
+            let request = AlterPartitionReassignmentsRequest::default().with_topics(vec![topic]);
+            let response = broker.call(version, &request);
+            (response.error_code, response.responses[0].partitions[0].error_code)
+        };
+        assert_eq!(alter("a", 0, Some(&[1])), (0, 0));
+        assert_eq!(alter("a", 0, None), (0, ErrorCode::NoReassignmentInProgress.code()));
+        assert_eq!(alter("a", 1, Some(&[1])), (0, ErrorCode::UnknownTopicOrPartition.code()));
+        assert_eq!(alter("b", 0, None), (0, ErrorCode::UnknownTopicOrPartition.code()));
+        for wrong in [&[][..], &[2], &[1, 1]] {
+            assert_eq!(alter("a", 0, Some(wrong)), (0, ErrorCode::InvalidReplicaAssignment.code()), "{wrong:?}");
+        }
+    }
+}
+
+#[test]
+fn a_replica_can_only_be_moved_to_the_directory_it_is_in() {
+    let mut broker = Broker::new(&[("log.dirs", "/data")]);
+    create(&mut broker, &[("a", 1)]);
+    for version in versions::<AlterReplicaLogDirsRequest>() {
+        let mut alter = |path: &str| {
+            let topic = AlterReplicaLogDirTopic::default().with_name(name("a")).with_partitions(vec![0, 1]);
+            let dir = AlterReplicaLogDir::default().with_path(StrBytes::from_string(path.to_owned()));
+            let request = AlterReplicaLogDirsRequest::default().with_dirs(vec![dir.with_topics(vec![topic])]);
+            let response = broker.call(version, &request);
+            response.results[0].partitions.iter().map(|one| one.error_code).collect::<Vec<_>>()
+        };
+        assert_eq!(alter("/data"), [0, ErrorCode::UnknownTopicOrPartition.code()]);
+        assert_eq!(alter("/other"), [ErrorCode::LogDirNotFound.code(); 2]);
+    }
+}
+
+#[test]
+fn features_have_the_levels_they_have() {
+    let mut broker = Broker::new(&[]);
+    for version in versions::<UpdateFeaturesRequest>() {
+        let mut update = |feature: &str, level| {
+            let key = FeatureUpdateKey::default().with_feature(StrBytes::from_string(feature.to_owned()));
+            let request =
+                UpdateFeaturesRequest::default().with_feature_updates(vec![key.with_max_version_level(level)]);
+            let response = broker.call(version, &request);
+            let each: Vec<i16> = response.results.iter().map(|one| one.error_code).collect();
+            assert_eq!(each, vec![0; usize::from(version <= 1 && response.error_code == 0)]);
+            response.error_code
+        };
+        assert_eq!(update("group.version", 1), 0);
+        for (feature, level) in [("group.version", 2), ("group.version", 0), ("made.up", 1)] {
+            assert_eq!(update(feature, level), ErrorCode::InvalidUpdateVersion.code(), "{feature} {level}");
+        }
+    }
+}
+
+#[test]
+fn there_are_no_quotas_and_no_credentials() {
+    let mut broker = Broker::new(&[]);
+    for version in versions::<DescribeClientQuotasRequest>() {
+        let response = broker.call(version, &DescribeClientQuotasRequest::default());
+        assert_eq!((response.error_code, response.entries), (0, Some(vec![])));
+    }
+    let all = broker.call(0, &DescribeUserScramCredentialsRequest::default().with_users(None));
+    assert!(all.error_code == 0 && all.results.is_empty());
+    let user = describe_user_scram_credentials_request::UserName::default();
+    let user = user.with_name(StrBytes::from_static_str("eve"));
+    let one = broker.call(0, &DescribeUserScramCredentialsRequest::default().with_users(Some(vec![user])));
+    assert_eq!(one.results[0].error_code, ErrorCode::ResourceNotFound.code());
 }
 
 #[test]

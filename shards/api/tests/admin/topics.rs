@@ -40,7 +40,7 @@ fn topics_are_created_in_every_version() {
         let request = CreateTopicsRequest::default().with_topics(topics).with_timeout_ms(1000);
         let response = broker.call(version, &request);
         let [made, refused, none] = &response.topics[..] else { panic!("{response:?}") };
-        assert_eq!((made.error_code, &made.name), (0, &name(&good)));
+        assert_eq!((made.error_code, &made.name, &made.error_message), (0, &name(&good), &None));
         assert_eq!(refused.error_code, code(ErrorCode::InvalidTopicException));
         assert!(refused.error_message.as_ref().is_some_and(|text| text.contains("invalid")));
         assert_eq!(none.error_code, code(ErrorCode::InvalidPartitions));
