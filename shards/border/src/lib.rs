@@ -131,7 +131,7 @@ pub enum DiskOp {
     Sync {
         file: FileId,
     },
-    /// Reserve space; the file reads as zeros there and is at least `from + len` long. Durable with the next sync.
+    /// Reserve space; bytes never written read as zeros there, and the file is at least `from + len` long. Durable with the next sync.
     Allocate {
         file: FileId,
         from: u64,
