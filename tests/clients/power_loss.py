@@ -9,6 +9,7 @@ started may be kept or not: every 512-byte sector and every name by itself.
 import os
 import pathlib
 import random
+import re
 import shutil
 import subprocess
 
@@ -62,11 +63,13 @@ class Change:
 
 
 class Disk:
-    """The disk under a trace, up to some event. `faults` are lies of the disk, to see that they are found out."""
+    """The disk under a trace, up to some event. `faults` are syncs that the broker forgets, or the disk does not do, to
+    see that they are found out: (what, pattern of paths). `write`: durable writes to such files are not durable;
+    `names`: such directories are not synced; `prewrite`: pre-written zeros are not synced."""
 
     def __init__(self, trace, base=None, faults=()):
         self.content = pathlib.Path(f"{trace}.data")
-        self.faults = set(faults)
+        self.faults = list(faults)
         self.kept, self.changes, self.files, self.under_way = {}, [], {}, {}
         if base:
             for path in sorted(pathlib.Path(base).rglob("*")):
@@ -74,6 +77,9 @@ class Disk:
                 self.kept[name] = "dir" if path.is_dir() else File(path)
                 if not path.is_dir():
                     self.files[name] = self.kept[name]
+
+    def is_faulty(self, what, path):
+        return any(fault == what and re.search(pattern, path) for fault, pattern in self.faults)
 
     def apply(self, event):
         if event.starts:
@@ -120,19 +126,20 @@ class Disk:
             return
         if kind == "write":
             what.completed = True
-            if a[3] == "true" and "durable writes are not" not in self.faults:
+            if a[3] == "true" and not self.is_faulty("write", a[0]):
                 self.keep(self.files[a[0]], what)
         elif kind == "prewrite":
             for write in what:
                 write.completed = True
-                self.keep(self.files[a[0]], write)
+                if not self.is_faulty("prewrite", a[0]):
+                    self.keep(self.files[a[0]], write)
         elif kind == "sync":
             file, writes, length = what
             file.kept_length = max(file.kept_length, length)
             for write in writes:
                 self.keep(file, write)
         elif kind == "sync-dir":
-            if "names are not synced" not in self.faults:
+            if not self.is_faulty("names", a[0]):
                 for change in what:
                     enter(self.kept, change)
                 self.changes = [c for c in self.changes if c not in what]

@@ -110,6 +110,12 @@ def eventually(seconds, act):
         time.sleep(0.2)
 
 
+def is_ahead(journal):
+    """Whether the file being written and the two after it are there, every byte of them."""
+    files = [path.stat() for path in journal.iterdir()]
+    return len(files) >= 3 and all(file.st_blocks * 512 >= file.st_size > 0 for file in files)
+
+
 def test_a_full_disk_refuses_records_and_nothing_else(small_disk, tmp_path):
     broker = start_on(small_disk, tmp_path)
     try:
@@ -159,7 +165,8 @@ def test_others_fill_the_disk_and_make_room_again(small_disk, tmp_path):
         client = Client(broker)
         client.create("topic")
         assert client.send("topic", 50) == []
-        time.sleep(0.5)
+        # The journal makes its next files in the background, and would have all it needs a moment later.
+        eventually(30, lambda: is_ahead(small_disk / "data" / "journal-0"))
         take_all_space(ballast)
         fill(client, "topic")
         assert broker.process.poll() is None, broker.log()

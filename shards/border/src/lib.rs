@@ -137,7 +137,8 @@ pub enum DiskOp {
         from: u64,
         len: u64,
     },
-    /// Write zeros and sync, so that later durable writes need no file-system journal. Slow, done in the background.
+    /// Write zeros and sync, so that later durable writes need no file-system journal. Slow, done in the background. Refused
+    /// as a whole if there is no room for all of it, as far as that is known before.
     Prewrite {
         file: FileId,
         from: u64,

@@ -191,7 +191,7 @@ impl FakeDisk {
             DiskOp::List { path } => Ok(Done::Listed(self.list(&path))),
             DiskOp::Space => {
                 let total = self.faults.limit.unwrap_or(UNLIMITED_BYTES);
-                Ok(Done::Space { total, free: total.saturating_sub(self.used_bytes()) })
+                Ok(Done::Space { total, free: self.free_bytes() })
             }
         }
     }
@@ -388,6 +388,20 @@ impl FakeDisk {
     pub fn corrupt(&mut self, path: &str, at: u64, len: u64) {
         let Some(Node::File(inode)) = self.names.get(path) else { panic!("no file {path}") };
         self.inodes.get_mut(&inode).expect("names have inodes").rot(at, len);
+    }
+
+    /// Whole blocks of a file read as zeros from now on: the device has forgotten them.
+    ///
+    /// # Panics
+    /// If there is no such file.
+    pub fn blank(&mut self, path: &str, at: u64, len: u64) {
+        let Some(Node::File(inode)) = self.names.get(path) else { panic!("no file {path}") };
+        self.inodes.get_mut(&inode).expect("names have inodes").zero(at, len, true);
+    }
+
+    /// Bytes by which all files together may still grow.
+    pub fn free_bytes(&self) -> u64 {
+        self.faults.limit.unwrap_or(UNLIMITED_BYTES).saturating_sub(self.used_bytes())
     }
 
     /// Bytes all files take that have a name or are open.

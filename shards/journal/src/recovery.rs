@@ -18,8 +18,9 @@ use crate::ring::{RETRY_MS, Slot, SlotState, slot_of, slot_path};
 /// How a file is read: so many bytes at once, so many reads under way.
 const CHUNK_BYTES: usize = 2 * 1024 * 1024;
 const CHUNKS_IN_FLIGHT: usize = 4;
-/// The part of a file that is read before asking whether that is enough.
+/// The part of a file that is read before asking whether that is enough, and the least of it. Bytes.
 const BEGINNING: usize = 64;
+const BEGINNING_BYTES_MIN: usize = 16 * BLOCK_BYTES;
 /// After so many rounds of retries, each `RETRY_MS` later, the disk is believed.
 const ROUNDS_MAX: u32 = 5;
 
@@ -235,7 +236,8 @@ impl Recovery {
         match replay.next() {
             Next::Load(slot) => {
                 let len = usize::try_from(self.slots[&slot].len).expect("ring files fit memory");
-                self.image = vec![0; (len / BEGINNING).next_multiple_of(BLOCK_BYTES)];
+                let beginning = (len / BEGINNING).next_multiple_of(BLOCK_BYTES).max(BEGINNING_BYTES_MIN);
+                self.image = vec![0; beginning.min(len)];
                 self.loading = Some((slot, 0));
                 self.ask_chunks(asker, out);
                 false

@@ -1,7 +1,7 @@
 //! Replay: which bytes of the ring count, and what they say. Pure; `recovery.rs` fetches the bytes.
 //!
-//! 1. *Heads.* The first block of each file says which use of it stands there. A block that is neither zero nor a header
-//!    has its file searched for headers.
+//! 1. *Heads.* The first block of each file says which use of it stands there. A block that is no header has its file
+//!    searched for headers; if it is zero, only the file's beginning: a file that is made ready is all zeros.
 //! 2. *Newest.* From the youngest use backward, the first one counts whose opening checkpoint is whole or was known
 //!    durable by a later frame of its run.
 //! 3. *Walk.* From the oldest file that the newest names, along `previous`, frames are applied in order; each file up to
@@ -79,7 +79,7 @@ pub(crate) struct Replay {
     pub foreign: Vec<u32>,
     /// Slots that cannot be read and tell nothing of what they hold: perhaps the newest file of all.
     pub hidden: Vec<u32>,
-    /// Slots whose first block is all zeros.
+    /// Slots whose first block is all zeros, and in whose beginning stands nothing else.
     pub blank: Vec<u32>,
     /// The last frame that counts, and its header's sum if it could be read.
     pub last: Option<(u64, Option<u32>)>,
@@ -136,8 +136,14 @@ impl Replay {
             replay.paths.insert(head.slot, head.path);
             match Header::decode(&head.block) {
                 Some(header) => replay.unclear.push((head.slot, vec![header])),
-                None if head.block.iter().all(|byte| *byte == 0) => replay.blank.push(head.slot),
-                None => search.push(head.slot),
+                None => {
+                    if head.block.iter().all(|byte| *byte == 0) {
+                        replay.blank.push(head.slot);
+                    }
+                    if !head.block.is_empty() {
+                        search.push(head.slot);
+                    }
+                }
             }
         }
         search.reverse();
@@ -188,9 +194,17 @@ impl Replay {
     }
 
     /// Is this beginning of the file that `next` named all that will be looked at? Replay reads up to the fence of the
-    /// next file, and what a start leaves behind of a file that it has just begun may be a few frames.
+    /// next file, and what a start leaves behind of a file that it has just begun may be a few frames. A file that is
+    /// kept ready has none.
     pub fn is_enough(&self, beginning: &[u8]) -> bool {
-        let Phase::Walk { chain, .. } = &self.phase else { return false };
+        let chain = match &self.phase {
+            Phase::Identify(search) => {
+                let is_blank = search.last().is_some_and(|slot| self.blank.contains(slot));
+                return is_blank && headers(beginning, 0).next().is_none();
+            }
+            Phase::Walk { chain, .. } => chain,
+            Phase::Newest(_) | Phase::Done => return false,
+        };
         let (Some(file), Some(next)) = (chain.front(), chain.get(1)) else { return false };
         let (of, fence) = (self.uses[file].of, self.uses[next].fence);
         let (mut at, mut sum) = (0, None);
@@ -216,6 +230,9 @@ impl Replay {
             Phase::Identify(mut search) => {
                 let slot = search.pop().expect("it was asked for");
                 let found: Vec<Header> = headers(&image, 0).map(|(_, header)| header).collect();
+                if !found.is_empty() {
+                    self.blank.retain(|blank| *blank != slot);
+                }
                 if unreadable && found.is_empty() {
                     self.hide(slot);
                 }

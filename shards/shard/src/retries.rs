@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use heddle_model::Mono;
 
-/// Not a whole second: a journal that cannot grow asks for space once a second, and holds what it got for a moment.
+/// Not a whole second: a journal that cannot grow asks for space once a second, and both should not meet every time.
 const FIRST_MS: u64 = 300;
 const LONGEST_MS: u64 = 2_400;
 

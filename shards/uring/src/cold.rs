@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::fs::{self, File, OpenOptions};
 use std::future::Future;
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::rc::Rc;
@@ -107,6 +107,8 @@ impl Cold {
         self.drive(token, Some(id), trace, async move {
             let zeros = Arc::new(Blocks::zeroed(ZEROS_BYTES));
             let end = from.checked_add(len).ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
+            let asked = file.clone();
+            blocking(move || has_room(&asked, end)).await?;
             let mut at = from;
             while at < end {
                 let piece = (end - at).min(ZEROS_BYTES as u64);
@@ -180,6 +182,17 @@ pub(crate) fn allocate(file: &File, from: u64, len: u64) -> io::Result<Gave> {
         }
     }
     Ok(Gave::Done(Done::Finished))
+}
+
+/// Whether the file can be `end` bytes long. Found out only while writing, it would have taken the last space meanwhile
+/// from others, who need less and could go on.
+fn has_room(file: &File, end: u64) -> io::Result<()> {
+    /// What `st_blocks` counts. Bytes.
+    const UNIT: u64 = 512;
+    let missing = end.saturating_sub(file.metadata()?.blocks() * UNIT);
+    let found = nix::sys::statvfs::fstatvfs(file)?;
+    let free = found.blocks_available() as u64 * found.fragment_size() as u64;
+    if missing > free { Err(io::Error::from_raw_os_error(libc::ENOSPC)) } else { Ok(()) }
 }
 
 pub(crate) fn make_dir(path: &Path) -> io::Result<Gave> {

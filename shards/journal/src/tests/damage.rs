@@ -98,6 +98,19 @@ fn a_rotten_checkpoint_hits_nobody_if_the_records_are_there() {
     assert_eq!(recovered.replicas.len(), 3);
 }
 
+/// Files that are kept ready begin with zeros too, but have nothing behind them.
+#[test]
+fn a_file_whose_first_block_reads_as_zeros_is_not_taken_for_an_unused_one() {
+    let (mut rig, _) = three();
+    let whole = restart(&mut rig);
+    let (mut rig, _) = three();
+    rig.disk.blank("journal-0/00000000.j", 0, 4096);
+    let recovered = restart(&mut rig);
+    assert_eq!(damaged(&recovered), []);
+    assert_eq!(recovered.replicas, whole.replicas);
+    assert_eq!(recovered.report.damage.len(), 1, "it is told: {:?}", recovered.report);
+}
+
 #[test]
 fn the_frame_that_only_says_that_the_last_one_is_durable_may_rot() {
     let (mut rig, _) = three();
