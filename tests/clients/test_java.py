@@ -121,8 +121,39 @@ def test_broker_configs(tools, broker):
     assert "log.retention.ms" not in tools.ok("kafka-configs", *every, "--describe")
     said = tools.fails("kafka-configs", *me, "--alter", "--add-config", "num.partitions=4")
     assert "Cannot update these configs dynamically" in said
-    said = tools.fails("kafka-configs", *me, "--alter", "--add-config", "log.retention.ms=5")
-    assert "they are set for all brokers at once" in said
+    said = tools.fails("kafka-configs", *me, "--alter", "--add-config", "log.retention.mss=4")
+    assert "did you mean log.retention.ms?" in said
+
+
+def test_one_brokers_configs_stand_over_those_of_all(tools, topic):
+    create(tools, topic)
+    me = ["--entity-type", "brokers", "--entity-name", 1]
+    every = ["--entity-type", "brokers", "--entity-default"]
+    tools.ok("kafka-configs", *every, "--alter", "--add-config", "log.retention.ms=100000000")
+    tools.ok("kafka-configs", *me, "--alter", "--add-config", "log.retention.ms=200000000")
+    described = tools.ok("kafka-configs", *me, "--describe")
+    assert ("  log.retention.ms=200000000 sensitive=false synonyms={DYNAMIC_BROKER_CONFIG:log.retention.ms=200000000, "
+            "DYNAMIC_DEFAULT_BROKER_CONFIG:log.retention.ms=100000000") in described
+    assert "  log.retention.ms=100000000 " in tools.ok("kafka-configs", *every, "--describe")
+    entity = ["--entity-type", "topics", "--entity-name", topic]
+    assert "  retention.ms=200000000 " in tools.ok("kafka-configs", *entity, "--describe", "--all")
+    tools.ok("kafka-configs", *me, "--alter", "--delete-config", "log.retention.ms")
+    assert "  retention.ms=100000000 " in tools.ok("kafka-configs", *entity, "--describe", "--all")
+    tools.ok("kafka-configs", *every, "--alter", "--delete-config", "log.retention.ms")
+    assert "  retention.ms=604800000 " in tools.ok("kafka-configs", *entity, "--describe", "--all")
+
+
+def test_min_insync_replicas_stands_for_the_cluster(tools, topic):
+    create(tools, topic)
+    source = "synonyms={DYNAMIC_DEFAULT_BROKER_CONFIG:min.insync.replicas=1, DEFAULT_CONFIG:min.insync.replicas=1}"
+    said = tools.ok("kafka-configs", "--entity-type", "brokers", "--entity-default", "--describe")
+    assert "  min.insync.replicas=1 sensitive=false synonyms={DYNAMIC_DEFAULT_BROKER_CONFIG:min.insync.replicas=1" in said
+    said = tools.ok("kafka-configs", "--entity-type", "topics", "--entity-name", topic, "--describe", "--all")
+    assert f"  min.insync.replicas=1 sensitive=false {source}" in said
+    assert "Configs: min.insync.replicas=1" in tools.ok("kafka-topics", "--describe", "--topic", topic)
+    said = tools.fails("kafka-configs", "--entity-type", "brokers", "--entity-name", 1, "--alter", "--add-config",
+                       "min.insync.replicas=2")
+    assert "InvalidConfigurationException" in said and "Broker-level min.insync.replicas cannot be altered" in said
 
 
 def test_resources_without_configs_of_their_own(tools):
@@ -132,7 +163,10 @@ def test_resources_without_configs_of_their_own(tools):
     assert "doesn't have dynamic config" in said
     said = tools.fails("kafka-configs", "--entity-type", "users", "--entity-name", "u", "--alter", "--add-config",
                        "producer_byte_rate=1024")
-    assert "UnsupportedVersionException" in said
+    assert "UnsupportedVersionException" in said and "Client quotas are not supported by this broker" in said
+    said = tools.fails("kafka-configs", "--entity-type", "users", "--entity-name", "u", "--alter", "--add-config",
+                       "SCRAM-SHA-256=[password=secret]")
+    assert "UnsupportedVersionException" in said and "SCRAM credentials are not supported by this broker" in said
 
 
 # Records
@@ -302,6 +336,7 @@ def test_sizes_of_logs(tools, topic, broker):
     [directory] = json.loads(said.splitlines()[-1])["brokers"][0]["logDirs"]
     [partition] = directory["partitions"]
     assert directory["logDir"] == str(broker.data_dir) and directory["error"] is None
+    assert directory.get("totalBytes", 1) > 0 and directory.get("usableBytes", 1) > 0
     assert partition["partition"] == f"{topic}-0" and partition["size"] > 1000
     assert topic in tools.ok("kafka-log-dirs", "--describe")
 
@@ -314,6 +349,17 @@ def test_versions_features_and_the_cluster(tools, broker):
     assert re.fullmatch(r"Cluster ID: [\w-]{22}\n", first) and first == tools.ok("kafka-cluster", "cluster-id")
     assert re.search(rf"^1\s+127.0.0.1\s+{broker.port}\s", tools.ok("kafka-cluster", "list-endpoints"), re.M)
     assert "group.version" in tools.ok("kafka-features", "describe")
+
+
+def test_the_quorum(tools, broker):
+    status = dict(line.split(":", 1) for line in tools.ok("kafka-metadata-quorum", "describe", "--status").splitlines())
+    assert re.fullmatch(r"[\w-]{22}", status["ClusterId"].strip())
+    assert (status["LeaderId"].strip(), status["MaxFollowerLag"].strip(), status["CurrentObservers"].strip()) == ("1", "0", "[]")
+    assert int(status["LeaderEpoch"]) > 0 and int(status["HighWatermark"]) > 0
+    [voter] = json.loads(status["CurrentVoters"])
+    assert voter["id"] == 1
+    heads, leader = tools.ok("kafka-metadata-quorum", "describe", "--replication").splitlines()[:2]
+    assert heads.split()[0] == "NodeId" and leader.split()[0] == "1" and leader.split()[-1] == "Leader"
 
 
 def test_one_broker_needs_no_elections_and_no_moves(tools, topic, tmp_path):
@@ -337,7 +383,6 @@ def test_what_is_not_there_is_said_at_once(tools, topic):
     assert "SecurityDisabledException" in said
     assert "does not support LIST_TRANSACTIONS" in tools.fails("kafka-transactions", "list")
     assert "Failed to describe" in tools.fails("kafka-transactions", "describe", "--transactional-id", "x")
-    assert "does not support DESCRIBE_QUORUM" in tools.fails("kafka-metadata-quorum", "describe", "--status")
     size = ["--num-records", 10, "--record-size", 10, "--throughput", -1]
     said = tools.fails("kafka-producer-perf-test", "--topic", topic, *size, "--transactional-id", "t")
     assert "Transactions are not served by this broker" in said

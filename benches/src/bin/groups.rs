@@ -7,13 +7,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::Parser;
 use heddle_benches::groups::measure::{Figures, Server};
 use heddle_benches::groups::options::{Cli, Run};
-use heddle_benches::groups::{classic, commits, consumer};
+use heddle_benches::groups::{beside, classic, commits, consumer};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 fn main() -> ExitCode {
     match raise_open_files().and_then(|()| run(&Cli::parse())) {
         Ok(figures) => {
-            println!("{}", figures.json());
+            if let Some(figures) = figures {
+                println!("{}", figures.json());
+            }
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -23,13 +25,13 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: &Cli) -> io::Result<Figures> {
+fn run(cli: &Cli) -> io::Result<Option<Figures>> {
     let run = SystemTime::now().duration_since(UNIX_EPOCH).map_err(io::Error::other)?.as_millis() as u64;
     let server = Server(cli.server_pid);
     let broker = &cli.broker;
     let at_least_one =
         |count: usize| if count == 0 { Err(io::Error::other("expected at least one")) } else { Ok(count) };
-    match cli.run {
+    let figures = match cli.run.clone() {
         Run::Classic { members, rounds } => {
             classic::run(broker, server, at_least_one(members)?, at_least_one(rounds)?, run)
         }
@@ -43,7 +45,16 @@ fn run(cli: &Cli) -> io::Result<Figures> {
             let counts = (at_least_one(groups)?, at_least_one(connections)?);
             commits::paced(broker, server, counts, (interval, seconds), run)
         }
-    }
+        Run::Beside { group, topic, protocol, members } => {
+            let members = at_least_one(members)?;
+            return match &*protocol {
+                "consumer" => consumer::beside(broker, &group, &topic, members),
+                assignor => beside::run(broker, &group, &topic, assignor, members),
+            }
+            .map(|()| None);
+        }
+    };
+    figures.map(Some)
 }
 
 /// A connection for each member.

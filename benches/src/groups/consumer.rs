@@ -10,6 +10,7 @@ use kafka_protocol::messages::consumer_group_heartbeat_response::Assignment;
 use kafka_protocol::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, GroupId, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
+use super::control::{Control, say};
 use super::measure::{Figures, Server, median_and_max};
 use super::net::{Net, agree, coordinators, create_topic, is_not_ready};
 use crate::load::wire::Blocking;
@@ -90,6 +91,29 @@ pub fn run(broker: &str, server: Server, members: usize, rounds: usize, run: u64
     Ok(figures)
 }
 
+/// Members join a group that others are in, say `in` once each holds its share of their own topic, and live on until the
+/// standard input ends.
+///
+/// # Errors
+/// The broker answers with an error, or the members have no shares in three minutes.
+pub fn beside(broker: &str, group: &str, topic: &str, members: usize) -> io::Result<()> {
+    let mut first = Blocking::connect(broker)?;
+    create_topic(&mut first, topic, members as i32)?;
+    let version = agree::<ConsumerGroupHeartbeatRequest>(&mut first, 1)?;
+    let address = coordinators(&mut first, &[group.to_owned()])?.remove(0);
+    let mut group = Group::new(Net::open(&vec![address; members])?, version, group, topic, members);
+    for member in 0..members {
+        group.send(member)?;
+    }
+    let control = Control::start();
+    group.form(Instant::now() + FORMED_MAX)?;
+    say("in")?;
+    while !control.is_over() {
+        group.act(Instant::now() + Duration::from_millis(20))?;
+    }
+    group.leave()
+}
+
 impl Group {
     fn new(net: Net, version: i16, group: &str, topic: &str, partitions: usize) -> Group {
         let count = net.len();
@@ -118,17 +142,7 @@ impl Group {
                 let (held, of, at) = (self.held, self.partitions, &self.epochs);
                 return Err(io::Error::other(format!("{held} of {of} partitions held, members by epoch: {at:?}")));
             }
-            while self.due.peek().is_some_and(|Reverse((at, _))| *at <= now) {
-                if let Some(Reverse((_, member))) = self.due.pop() {
-                    self.send(member)?;
-                }
-            }
-            let next = self.due.peek().map_or(until, |Reverse((at, _))| (*at).min(until));
-            let Some(received) = self.net.next(Some(next))? else { continue };
-            let member = received.from;
-            let response = received.read::<ConsumerGroupHeartbeatRequest>(self.version)?;
-            self.on_response(member, response)?;
-            if self.is_formed() {
+            if self.act(until)? && self.is_formed() {
                 let distinct: BTreeSet<Partition> =
                     self.members.iter().flat_map(|member| member.owned.iter().copied()).collect();
                 if distinct.len() != self.partitions {
@@ -137,6 +151,22 @@ impl Group {
                 return Ok(Instant::now());
             }
         }
+    }
+
+    /// Heartbeats that are due, and the next answer; false if none comes before the next heartbeat or `until`.
+    fn act(&mut self, until: Instant) -> io::Result<bool> {
+        let now = Instant::now();
+        while self.due.peek().is_some_and(|Reverse((at, _))| *at <= now) {
+            if let Some(Reverse((_, member))) = self.due.pop() {
+                self.send(member)?;
+            }
+        }
+        let next = self.due.peek().map_or(until, |Reverse((at, _))| (*at).min(until));
+        let Some(received) = self.net.next(Some(next))? else { return Ok(false) };
+        let member = received.from;
+        let response = received.read::<ConsumerGroupHeartbeatRequest>(self.version)?;
+        self.on_response(member, response)?;
+        Ok(true)
     }
 
     fn is_formed(&self) -> bool {

@@ -36,6 +36,21 @@ pub enum Run {
         #[arg(long, default_value_t = 3)]
         rounds: usize,
     },
+    /// Members that join a group which other programs are in, on a topic of their own. Says `in` when each has its
+    /// assignment; leaves when the standard input ends.
+    Beside {
+        /// The group.
+        #[arg(long)]
+        group: String,
+        /// The members' own topic, of a partition for each; it is created.
+        #[arg(long)]
+        topic: String,
+        /// `consumer` for KIP-848, else the assignor of the classic protocol: range, cooperative-sticky.
+        #[arg(long)]
+        protocol: String,
+        #[arg(long, default_value_t = 1000)]
+        members: usize,
+    },
     /// Committers of a group each, which commit again as soon as they are answered.
     Commits {
         #[arg(long, default_value_t = 64)]

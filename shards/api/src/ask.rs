@@ -19,6 +19,8 @@ pub enum Target {
     GroupPartition(PartitionIndex),
     /// The coordinator of this transactional id.
     Transaction(String),
+    /// The core itself.
+    House,
 }
 
 #[derive(Clone, Debug)]
@@ -26,6 +28,8 @@ pub enum Ask {
     Partition(heddle_partition::Ask),
     Controller(heddle_controller::Ask),
     Group(heddle_group::Ask),
+    /// Of the house: how large the data directory's file system is.
+    Space,
 }
 
 #[derive(Clone, Debug)]
@@ -33,6 +37,11 @@ pub enum Answer {
     Partition(heddle_partition::Answer),
     Controller(heddle_controller::Answer),
     Group(heddle_group::Answer),
+    /// Bytes of the data directory's file system, and those of them that can still be written.
+    Space {
+        total: u64,
+        free: u64,
+    },
     /// There is no such core, replica or coordinator here: the ask was not delivered, nothing happened.
     Unreachable,
     /// Never from outside: this room's deadline for the request passed. What was asked may still happen.

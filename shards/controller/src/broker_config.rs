@@ -3,16 +3,21 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use heddle_model::NodeId;
+
 use crate::broker_table::{BROKER_CONFIGS, broker_def};
 use crate::config_kind::{Kind, boolean, judge};
 use crate::group_table::check_group_bounds;
+use crate::nearest::nearest;
 use crate::settings::{check_contradictions, topic_settings};
 
-/// Start-up values (`--set`, the `[kafka]` table) and, over them, the cluster-wide dynamic ones. All are valid.
+/// Start-up values (`--set`, the `[kafka]` table) and, over them, what was set while running: for all brokers and, over
+/// that, for this one. All are valid.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct BrokerConfig {
     given: BTreeMap<String, String>,
-    dynamic: BTreeMap<String, String>,
+    for_all: BTreeMap<String, String>,
+    for_this: BTreeMap<String, String>,
 }
 
 /// A config that cannot be taken, and what was expected instead.
@@ -36,7 +41,7 @@ impl BrokerConfig {
         for (name, value) in &given {
             check_broker_config(name, value).map_err(|text| ConfigError { name: name.clone(), text })?;
         }
-        let config = BrokerConfig { given, dynamic: BTreeMap::new() };
+        let config = BrokerConfig { given, ..BrokerConfig::default() };
         topic_settings(&config, &BTreeMap::new())
             .and_then(|settings| check_contradictions(&settings))
             .map_err(|text| ConfigError { name: "defaults of topics".into(), text })?;
@@ -45,8 +50,17 @@ impl BrokerConfig {
     }
 
     /// The same start-up values under other dynamic ones.
-    pub(crate) fn with_dynamic(&self, dynamic: BTreeMap<String, String>) -> BrokerConfig {
-        BrokerConfig { given: self.given.clone(), dynamic }
+    pub(crate) fn with_dynamic(
+        &self,
+        for_all: BTreeMap<String, String>,
+        for_this: BTreeMap<String, String>,
+    ) -> BrokerConfig {
+        BrokerConfig { given: self.given.clone(), for_all, for_this }
+    }
+
+    /// Whose configs these are; nobody's if no `node.id` was given.
+    pub(crate) fn node(&self) -> Option<NodeId> {
+        self.given("node.id")?.trim().parse().ok().map(NodeId)
     }
 
     /// The value given at start.
@@ -54,13 +68,19 @@ impl BrokerConfig {
         self.given.get(name).map(String::as_str)
     }
 
-    /// The value set while running, for all brokers.
+    /// The value set while running.
     pub fn dynamic(&self, name: &str) -> Option<&str> {
-        self.dynamic.get(name).map(String::as_str)
+        self.for_this.get(name).or_else(|| self.for_all.get(name)).map(String::as_str)
     }
 
-    pub(crate) fn all_dynamic(&self) -> &BTreeMap<String, String> {
-        &self.dynamic
+    /// What was set while running, for all brokers.
+    pub(crate) fn for_all(&self) -> &BTreeMap<String, String> {
+        &self.for_all
+    }
+
+    /// What was set while running, for this broker alone.
+    pub(crate) fn for_this(&self) -> &BTreeMap<String, String> {
+        &self.for_this
     }
 
     /// The value in force; `None` if there is not even a default.
@@ -95,9 +115,15 @@ impl BrokerConfig {
 
 /// Whether a broker config may have this value; `Err` is a sentence in Kafka's words.
 pub(crate) fn check_broker_config(name: &str, value: &str) -> Result<(), String> {
-    let def = broker_def(name).ok_or_else(|| format!("Unknown broker config name: {name}"))?;
+    let def = broker_def(name).ok_or_else(|| unknown_broker_config(name))?;
     judge(def.kind, def.check, value)
         .map_err(|expected| format!("Invalid value {value} for configuration {name}: {expected}"))
+}
+
+/// Why a name is refused.
+pub(crate) fn unknown_broker_config(name: &str) -> String {
+    let near = nearest(name, BROKER_CONFIGS.iter().map(|def| def.name));
+    format!("Unknown broker config name: {name}{near}")
 }
 
 #[cfg(test)]
@@ -119,7 +145,8 @@ mod tests {
 
     #[test]
     fn what_is_unknown_or_wrong_is_refused_with_a_reason() {
-        assert_eq!(parse(&[("num.partition", "6")]).unwrap_err().text, "Unknown broker config name: num.partition");
+        let unknown = "Unknown broker config name: num.partition (did you mean num.partitions?)";
+        assert_eq!(parse(&[("num.partition", "6")]).unwrap_err().text, unknown);
         assert_eq!(
             parse(&[("num.partitions", "0")]).unwrap_err().text,
             "Invalid value 0 for configuration num.partitions: Value must be at least 1"

@@ -9,7 +9,7 @@ pub struct BrokerDef {
     pub check: Check,
     /// `None`: unset unless given.
     pub default: Option<&'static str>,
-    /// May be set while running, for all brokers at once.
+    /// May be set while running.
     pub dynamic: bool,
     pub documentation: &'static str,
 }
@@ -38,6 +38,9 @@ const fn dynamic(
 use Check::{Any, AnyOf, AtLeast, Between, ListOf, OneOf, OneOfAnyCase, Only, Ratio};
 
 const MAX: &str = "9223372036854775807";
+
+/// Always one for the whole cluster.
+pub const MIN_INSYNC_REPLICAS: &str = "min.insync.replicas";
 
 /// In name order.
 pub const BROKER_CONFIGS: &[BrokerDef] = &[
@@ -343,11 +346,11 @@ pub const BROKER_CONFIGS: &[BrokerDef] = &[
     dynamic(
         "message.max.bytes",
         Kind::Int,
-        Between(0, heddle_model::limits::BATCH_BYTES_MAX as i64),
+        AtLeast(0),
         Some("1048588"),
-        "Default of the topics' max.message.bytes.",
+        "Default of the topics' max.message.bytes; a batch of more than 32 MiB is refused whatever stands here.",
     ),
-    dynamic("min.insync.replicas", Kind::Int, AtLeast(1), Some("1"), "Default of the topics' min.insync.replicas."),
+    dynamic(MIN_INSYNC_REPLICAS, Kind::Int, AtLeast(1), Some("1"), "Default of the topics' min.insync.replicas."),
     fixed("node.id", Kind::Int, AtLeast(0), None, "The number of this broker in its cluster."),
     fixed("num.partitions", Kind::Int, AtLeast(1), Some("1"), "Partitions of a topic that names no count."),
     fixed(

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use heddle_model::{Now, TopicId};
+use heddle_model::{NodeId, Now, TopicId};
 
 use crate::ask::{Answer, Ask};
 use crate::broker_config::BrokerConfig;
 use crate::draft::Draft;
-use crate::image::{Image, Placement, Topic};
+use crate::image::{Image, Overrides, Placement, Topic};
 use crate::record::{CHUNK, Counters, Entry, Key, Malformed, Value};
 use crate::settings::topic_settings;
 use crate::topic_name::{collision_name, is_internal};
@@ -119,7 +119,10 @@ impl Controller {
                 let removed = Arc::make_mut(&mut self.edit().removed);
                 ranges.iter().for_each(|&(first, end)| removed.add(first, end));
             }
-            (Key::BrokerConfigs, Value::Configs(configs)) => self.set_dynamic(configs.into_iter().collect())?,
+            (Key::BrokerConfigs, Value::Configs(configs)) => self.set_for_all(configs.into_iter().collect())?,
+            (Key::OneBrokerConfigs(id), Value::Configs(configs)) => {
+                self.set_for_one(id, configs.into_iter().collect())?;
+            }
             (Key::GroupConfigs(group), Value::Configs(configs)) => {
                 let overrides = Arc::new(configs.into_iter().collect());
                 self.edit().groups.insert(group.into(), overrides);
@@ -140,7 +143,8 @@ impl Controller {
             // The topic's own removal follows, or was its cause: placements vanish with their topic.
             Key::Placements { .. } => {}
             Key::TopicConfigs(id) => self.set_overrides(id, BTreeMap::new())?,
-            Key::BrokerConfigs => self.set_dynamic(BTreeMap::new())?,
+            Key::BrokerConfigs => self.set_for_all(BTreeMap::new())?,
+            Key::OneBrokerConfigs(id) => self.set_for_one(id, BTreeMap::new())?,
             Key::GroupConfigs(group) => {
                 self.edit().groups.remove(group.as_str());
             }
@@ -213,9 +217,28 @@ impl Controller {
         Ok(())
     }
 
+    fn set_for_all(&mut self, configs: Overrides) -> Result<(), Malformed> {
+        let config = self.image.config();
+        self.set_config(config.with_dynamic(configs, config.for_this().clone()))
+    }
+
+    /// What is set for another broker is kept, and acts there.
+    fn set_for_one(&mut self, id: NodeId, configs: Overrides) -> Result<(), Malformed> {
+        let config = self.image.config();
+        if config.node() == Some(id) {
+            self.set_config(config.with_dynamic(config.for_all().clone(), configs.clone()))?;
+        }
+        let by_broker = &mut self.edit().by_broker;
+        if configs.is_empty() {
+            by_broker.remove(&id)
+        } else {
+            by_broker.insert(id, configs)
+        };
+        Ok(())
+    }
+
     /// New defaults reach every topic that does not override them.
-    fn set_dynamic(&mut self, dynamic: BTreeMap<String, String>) -> Result<(), Malformed> {
-        let config = self.image.config().with_dynamic(dynamic);
+    fn set_config(&mut self, config: BrokerConfig) -> Result<(), Malformed> {
         let topics: Vec<Arc<Topic>> = self.image.topics().cloned().collect();
         for topic in topics {
             let settings = topic_settings(&config, &topic.overrides)

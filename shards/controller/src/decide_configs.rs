@@ -1,10 +1,12 @@
-//! Changing configs of topics, of groups and, for all brokers at once, of brokers.
+//! Changing configs of topics, of groups, and of brokers, all at once or one by one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use heddle_model::NodeId;
+
 use crate::ask::*;
 use crate::broker_config::{BrokerConfig, check_broker_config};
-use crate::broker_table::broker_def;
+use crate::broker_table::{MIN_INSYNC_REPLICAS, broker_def};
 use crate::config_kind::{Kind, list};
 use crate::decide_topics::{repeated, unknown_name};
 use crate::draft::Draft;
@@ -116,14 +118,14 @@ fn alter_group(draft: &mut Draft<'_>, group: &str, change: &Change) -> Result<()
     draft.add(vec![entry])
 }
 
-/// Little but what stands behind topics' settings may change while running, and only for all brokers at once: a topic's
-/// settings are the same on every replica.
-fn alter_brokers(draft: &mut Draft<'_>, id: Option<heddle_model::NodeId>, change: &Change) -> Result<(), Refused> {
-    let image = draft.image();
-    let current = image.config().all_dynamic();
-    if let Some(id) = id {
-        return alter_one_broker(image, id, change);
-    }
+/// Little but what stands behind topics' settings may change while running: for all brokers, or over that for one.
+fn alter_brokers(draft: &mut Draft<'_>, id: Option<NodeId>, change: &Change) -> Result<(), Refused> {
+    let (image, none) = (draft.image(), Values::new());
+    let current = match id {
+        None => image.config().for_all(),
+        Some(id) if image.broker(id).is_some() => image.by_broker.get(&id).unwrap_or(&none),
+        Some(id) => return Err(Refusal::UnknownBroker.because(format!("No broker with id {id} is registered."))),
+    };
     let values = match change {
         Change::Replace(given) => without_nulls(given, "broker")?,
         Change::Edit(edits) => edited(current, edits, |name| {
@@ -137,43 +139,41 @@ fn alter_brokers(draft: &mut Draft<'_>, id: Option<heddle_model::NodeId>, change
             let text = format!("Cannot update these configs dynamically: [{name}]");
             return Err(Refusal::InvalidRequest.because(text));
         }
+        if id.is_some() && name == MIN_INSYNC_REPLICAS {
+            // What acks=all promises must not depend on who leads (KIP-966).
+            let text = format!("Broker-level {MIN_INSYNC_REPLICAS} cannot be altered; it is set for all brokers.");
+            return Err(Refusal::InvalidConfig.because(text));
+        }
     }
     if values == *current {
         return Ok(());
     }
-    let config = image.config().with_dynamic(values.clone());
-    topic_settings(&config, &Values::new())
-        .and_then(|settings| check_contradictions(&settings))
-        .and_then(|()| check_group_bounds(&config))
-        .map_err(|text| Refusal::InvalidConfig.because(text))?;
-    draft.add(vec![Key::BrokerConfigs.set(&Value::Configs(values.into_iter().collect()))])
+    for (for_all, for_one) in every_view(image, id, &values) {
+        check_together(&image.config().with_dynamic(for_all.clone(), for_one.clone()))?;
+    }
+    let key = id.map_or(Key::BrokerConfigs, Key::OneBrokerConfigs);
+    let entry = match (id, values.is_empty()) {
+        (Some(_), true) => key.remove(),
+        _ => key.set(&Value::Configs(values.into_iter().collect())),
+    };
+    draft.add(vec![entry])
 }
 
-fn alter_one_broker(image: &Image, id: heddle_model::NodeId, change: &Change) -> Result<(), Refused> {
-    if image.broker(id).is_none() {
-        return Err(Refusal::UnknownBroker.because(format!("No broker with id {id} is registered.")));
+/// What the brokers that a change reaches will see: configs of all, and over them their own.
+fn every_view<'a>(image: &'a Image, id: Option<NodeId>, values: &'a Values) -> Vec<(&'a Values, &'a Values)> {
+    static NONE: Values = Values::new();
+    match id {
+        Some(_) => vec![(image.config().for_all(), values)],
+        None => std::iter::once(&NONE).chain(image.by_broker.values()).map(|own| (values, own)).collect(),
     }
-    let names: Vec<&str> = match change {
-        Change::Replace(given) => given.iter().map(|(name, _)| name.as_str()).collect(),
-        // Nothing is ever set for one broker, so there is nothing to delete.
-        Change::Edit(edits) => {
-            edits.iter().filter(|edit| edit.op != EditOp::Delete).map(|edit| edit.name.as_str()).collect()
-        }
-    };
-    if let Some(name) = names.iter().find(|name| broker_def(name).is_none()) {
-        return Err(Refusal::InvalidConfig.because(format!("Unknown broker config name: {name}")));
-    }
-    if let Some(name) = names.iter().find(|name| broker_def(name).is_some_and(|def| !def.dynamic)) {
-        return Err(Refusal::InvalidRequest.because(format!("Cannot update these configs dynamically: [{name}]")));
-    }
-    if !names.is_empty() {
-        return Err(Refusal::InvalidRequest.because(format!(
-            "Cannot update these configs for one broker: [{}]; they are set for all brokers at once (the empty \
-             resource name, --entity-default)",
-            names.join(", ")
-        )));
-    }
-    Ok(())
+}
+
+/// Values that are fine one by one may contradict each other.
+fn check_together(config: &BrokerConfig) -> Result<(), Refused> {
+    topic_settings(config, &Values::new())
+        .and_then(|settings| check_contradictions(&settings))
+        .and_then(|()| check_group_bounds(config))
+        .map_err(|text| Refusal::InvalidConfig.because(text))
 }
 
 /// The values after the edits. `known` gives a config's type and the value it has without an own one.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::broker_config::BrokerConfig;
-use crate::broker_table::{BROKER_CONFIGS, BrokerDef, broker_def};
+use crate::broker_table::{BROKER_CONFIGS, BrokerDef, MIN_INSYNC_REPLICAS, broker_def};
 use crate::config_kind::{Kind, Source};
 use crate::group_table::{GROUP_CONFIGS, GroupDef};
 use crate::image::{Image, Overrides};
@@ -50,14 +50,15 @@ impl Image {
         GROUP_CONFIGS.iter().map(|def| describe_group_config(&self.config, def, own)).collect()
     }
 
-    /// What was set while running for all brokers (the empty resource name), in name order.
+    /// What holds for all brokers while running (the empty resource name), in name order.
     pub fn describe_all_brokers(&self) -> Vec<DescribedConfig> {
-        let set = |def: &&BrokerDef| self.config.dynamic(def.name).is_some();
-        let own = |mut config: DescribedConfig| {
+        let for_all = |mut config: DescribedConfig| {
             config.synonyms.retain(|synonym| synonym.source == Source::DynamicDefaultBroker);
-            config
+            let first = config.synonyms.first()?;
+            (config.value, config.source) = (first.value.clone(), first.source);
+            Some(config)
         };
-        BROKER_CONFIGS.iter().filter(set).map(|def| own(describe_broker_config(&self.config, def))).collect()
+        self.describe_broker().into_iter().filter_map(for_all).collect()
     }
 }
 
@@ -66,79 +67,64 @@ fn describe_topic_config(
     def: &'static TopicDef,
     overrides: &BTreeMap<String, String>,
 ) -> DescribedConfig {
-    let mut synonyms = Vec::new();
-    let mut value = def.default.to_owned();
-    let mut source = Source::Default;
-    if let Some(own) = overrides.get(def.name) {
-        synonyms.push(Synonym { name: def.name, value: Some(own.clone()), source: Source::Topic });
-        (value, source) = (own.clone(), Source::Topic);
-    }
-    for behind in def.behind {
-        for synonym in broker_def(behind.name).into_iter().flat_map(|def| values_of(config, def)) {
-            if synonyms.is_empty() {
-                source = synonym.source;
-                value = synonym.value.as_deref().map_or(value, |text| scaled(text, behind.factor));
-            }
-            synonyms.push(synonym);
-        }
-    }
-    DescribedConfig {
-        name: def.name,
-        value: Some(value),
-        source,
-        kind: def.kind,
-        read_only: false,
-        sensitive: false,
-        documentation: def.documentation,
-        synonyms,
-    }
+    let own = own_value(def.name, overrides.get(def.name), Source::Topic);
+    let behind = def.behind.iter().flat_map(|behind| {
+        let values = broker_def(behind.name).into_iter().flat_map(|def| values_of(config, def));
+        values.map(|value| (value, behind.factor))
+    });
+    let values = own.into_iter().chain(behind).collect();
+    described(def.name, def.kind, def.documentation, Some(def.default), values)
 }
 
 fn describe_group_config(config: &BrokerConfig, def: &'static GroupDef, own: Option<&Overrides>) -> DescribedConfig {
-    let own = own.and_then(|own| own.get(def.name));
-    let own = own.map(|text| Synonym { name: def.name, value: Some(text.clone()), source: Source::Group });
+    let own = own_value(def.name, own.and_then(|own| own.get(def.name)), Source::Group);
     let behind = broker_def(def.behind).into_iter().flat_map(|behind| values_of(config, behind));
-    let synonyms: Vec<Synonym> = own.into_iter().chain(behind).collect();
-    let (value, source) = synonyms.first().map_or((None, Source::Default), |one| (one.value.clone(), one.source));
-    DescribedConfig {
-        name: def.name,
-        value,
-        source,
-        kind: def.kind,
-        read_only: false,
-        sensitive: false,
-        documentation: def.documentation,
-        synonyms,
-    }
+    let values = own.into_iter().chain(behind.map(|value| (value, 1))).collect();
+    described(def.name, def.kind, def.documentation, None, values)
 }
 
 fn describe_broker_config(config: &BrokerConfig, def: &'static BrokerDef) -> DescribedConfig {
-    let synonyms = values_of(config, def);
-    let (value, source) = synonyms.first().map_or((None, Source::Default), |one| (one.value.clone(), one.source));
-    let sensitive = def.kind == Kind::Password;
-    DescribedConfig {
-        name: def.name,
-        value: value.filter(|_| !sensitive),
-        source,
-        kind: def.kind,
-        read_only: !def.dynamic,
-        sensitive,
-        documentation: def.documentation,
-        synonyms,
-    }
+    let values = values_of(config, def).into_iter().map(|value| (value, 1)).collect();
+    let described = described(def.name, def.kind, def.documentation, None, values);
+    DescribedConfig { read_only: !def.dynamic, sensitive: def.kind == Kind::Password, ..described }
 }
 
-/// The values a broker config has, the strongest first.
+/// A config in the values it has, the strongest first, each with the factor that makes it one of this config's unit;
+/// without any the default is in force.
+fn described(
+    name: &'static str,
+    kind: Kind,
+    documentation: &'static str,
+    default: Option<&str>,
+    values: Vec<(Synonym, i64)>,
+) -> DescribedConfig {
+    let (value, source) = match values.first() {
+        Some((first, factor)) => (first.value.as_deref().map(|text| scaled(text, *factor)), first.source),
+        None => (default.map(str::to_owned), Source::Default),
+    };
+    let synonyms = values.into_iter().map(|(synonym, _)| synonym).collect();
+    DescribedConfig { name, value, source, kind, read_only: false, sensitive: false, documentation, synonyms }
+}
+
+fn own_value(name: &'static str, value: Option<&String>, source: Source) -> Option<(Synonym, i64)> {
+    value.map(|text| (Synonym { name, value: Some(text.clone()), source }, 1))
+}
+
+/// The values a broker config has, the strongest first. A password has none to show.
 fn values_of(config: &BrokerConfig, def: &'static BrokerDef) -> Vec<Synonym> {
+    let (given, name) = (config.given(def.name), def.name);
+    // A cluster of Kafka's has it from its first day (KIP-966).
+    let from_the_first_day = (name == MIN_INSYNC_REPLICAS).then(|| given.or(def.default)).flatten();
     let sources = [
-        (config.dynamic(def.name), Source::DynamicDefaultBroker),
-        (config.given(def.name), Source::StaticBroker),
+        (config.for_this().get(name).map(String::as_str), Source::DynamicBroker),
+        (config.for_all().get(name).map(String::as_str).or(from_the_first_day), Source::DynamicDefaultBroker),
+        (given, Source::StaticBroker),
         (def.default, Source::Default),
     ];
     let shown = |text: &str| (def.kind != Kind::Password).then(|| text.to_owned());
     sources
         .into_iter()
-        .filter_map(|(value, source)| value.map(|text| Synonym { name: def.name, value: shown(text), source }))
+        .filter_map(|(value, source)| value.map(|text| Synonym { name, value: shown(text), source }))
         .collect()
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::broker_config::BrokerConfig;
 use crate::config_kind::{Check, Kind, judge};
+use crate::nearest::nearest;
 
 pub struct GroupDef {
     pub name: &'static str,
@@ -59,7 +60,10 @@ pub fn group_def(name: &str) -> Option<&'static GroupDef> {
 /// Whether a group may have these values on this broker; `Err` is a sentence in Kafka's words.
 pub fn check_group_configs(config: &BrokerConfig, values: &BTreeMap<String, String>) -> Result<(), String> {
     for (name, value) in values {
-        let def = group_def(name).ok_or_else(|| format!("Unknown group config name: {name}"))?;
+        let def = group_def(name).ok_or_else(|| {
+            let near = nearest(name, GROUP_CONFIGS.iter().map(|def| def.name));
+            format!("Unknown group config name: {name}{near}")
+        })?;
         judge(def.kind, def.check, value)
             .map_err(|expected| format!("Invalid value {value} for configuration {name}: {expected}"))?;
     }

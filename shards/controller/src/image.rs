@@ -24,6 +24,8 @@ pub struct Image {
     pub(crate) by_id: SharedMap<TopicId, Arc<Topic>>,
     /// Configs that groups override, by group. Broker configs bound them when they are used, not here.
     pub(crate) groups: SharedMap<Arc<str>, Arc<Overrides>>,
+    /// Configs set while running for one broker, by broker. This broker's own are part of `config`.
+    pub(crate) by_broker: BTreeMap<NodeId, Overrides>,
     pub(crate) removed: Arc<Removed>,
     pub(crate) config: Arc<BrokerConfig>,
 }
@@ -76,6 +78,7 @@ impl Image {
             topics: SharedMap::default(),
             by_id: SharedMap::default(),
             groups: SharedMap::default(),
+            by_broker: BTreeMap::new(),
             removed: Arc::new(Removed::default()),
             config,
         }
@@ -112,7 +115,7 @@ impl Image {
         self.brokers.values()
     }
 
-    /// This broker's settings: start-up values under the dynamic ones.
+    /// This broker's settings: start-up values under those set while running.
     pub fn config(&self) -> &Arc<BrokerConfig> {
         &self.config
     }

@@ -17,6 +17,7 @@ mod describe;
 mod draft;
 mod group_table;
 mod image;
+mod nearest;
 mod placing;
 mod record;
 mod removed;

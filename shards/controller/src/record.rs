@@ -12,6 +12,7 @@
 //! | 7 removed, id                | count, each: first replica number, how many                                  |
 //! | 8 broker configs             | count, each: name, value                                                     |
 //! | 9 group configs, group       | count, each: name, value                                                     |
+//! | 10 configs of a broker, node | count, each: name, value                                                     |
 //!
 //! The first byte of a key is the kind; nodes are 4 and ids 16 bytes, big-endian; the chunk and all numbers of values
 //! are LEB128; a text has its length in bytes in front, a group's in a key too. Chunk c holds the partitions from c * CHUNK on.
@@ -58,11 +59,16 @@ pub enum Key {
     Counters,
     Broker(NodeId),
     Topic(TopicId),
-    Placements { topic: TopicId, chunk: u32 },
+    Placements {
+        topic: TopicId,
+        chunk: u32,
+    },
     TopicConfigs(TopicId),
     Removed(TopicId),
     BrokerConfigs,
     GroupConfigs(String),
+    /// Of one broker, over those of all.
+    OneBrokerConfigs(NodeId),
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -100,6 +106,7 @@ impl Key {
             Key::Removed(id) => out.byte(7).fixed_u128(id.0),
             Key::BrokerConfigs => out.byte(8),
             Key::GroupConfigs(group) => out.byte(9).text(group),
+            Key::OneBrokerConfigs(node) => out.byte(10).fixed_i32(node.0),
         };
         out.bytes.into()
     }
@@ -116,6 +123,7 @@ impl Key {
             7 => Key::Removed(TopicId(read.fixed_u128()?)),
             8 => Key::BrokerConfigs,
             9 => Key::GroupConfigs(read.text()?),
+            10 => Key::OneBrokerConfigs(NodeId(read.fixed_i32()?)),
             _ => return Err(Malformed("a record of an unknown kind")),
         };
         read.end()?;
@@ -201,7 +209,7 @@ impl Value {
                 }
                 Value::Placements((0..count).map(|_| decode_placement(&mut read)).collect::<Result<_, _>>()?)
             }
-            Key::TopicConfigs(_) | Key::BrokerConfigs | Key::GroupConfigs(_) => {
+            Key::TopicConfigs(_) | Key::BrokerConfigs | Key::GroupConfigs(_) | Key::OneBrokerConfigs(_) => {
                 let count = read.count()?;
                 Value::Configs((0..count).map(|_| Ok((read.text()?, read.text()?))).collect::<Result<_, _>>()?)
             }
@@ -272,6 +280,7 @@ mod tests {
             (Key::Removed(id), Value::Removed(vec![(1, 4), (9, 10)])),
             (Key::BrokerConfigs, Value::Configs(Vec::new())),
             (Key::GroupConfigs("g".into()), Value::Configs(vec![("a".into(), "b".into())])),
+            (Key::OneBrokerConfigs(NodeId(4)), Value::Configs(vec![("a".into(), "b".into())])),
         ];
         for (key, value) in all {
             let entry = key.clone().set(&value);
@@ -285,6 +294,7 @@ mod tests {
     fn another_format_or_kind_is_refused() {
         assert!(
             Key::decode(&[0]).is_err()
+                && Key::decode(&[11]).is_err()
                 && Key::decode(&[10]).is_err()
                 && Key::decode(&[9]).is_err()
                 && Key::decode(&[]).is_err()
@@ -298,7 +308,7 @@ mod tests {
     proptest! {
         /// Nothing that stands on a disk reaches a panic.
         #[test]
-        fn any_bytes_are_read_or_refused(key: Vec<u8>, kind in 1u8..10, value: Vec<u8>) {
+        fn any_bytes_are_read_or_refused(key: Vec<u8>, kind in 1u8..11, value: Vec<u8>) {
             let _ = Key::decode(&key);
             let key = match kind {
                 1 => Key::Cluster,
@@ -309,7 +319,8 @@ mod tests {
                 6 => Key::TopicConfigs(TopicId(7)),
                 7 => Key::Removed(TopicId(7)),
                 8 => Key::BrokerConfigs,
-                _ => Key::GroupConfigs(String::new()),
+                9 => Key::GroupConfigs(String::new()),
+                _ => Key::OneBrokerConfigs(NodeId(1)),
             };
             if let Ok(read) = Value::decode(&key, &value) {
                 prop_assert_eq!(Value::decode(&key, &read.encode()), Ok(read));

@@ -6,14 +6,18 @@ use heddle_model::{Codec, Compression, TimestampType, TopicSettings};
 
 use crate::broker_config::BrokerConfig;
 use crate::config_kind::{judge, list};
-use crate::topic_table::{TopicDef, topic_def};
+use crate::nearest::nearest;
+use crate::topic_table::{TOPIC_CONFIGS, TopicDef, topic_def};
 
 /// The longest text taken as a config's value. Bytes.
 pub const CONFIG_VALUE_BYTES_MAX: usize = 4096;
 
 /// Whether a topic config may have this value; `Err` is a sentence in Kafka's words.
 pub fn check_topic_config(name: &str, value: &str) -> Result<(), String> {
-    let def = topic_def(name).ok_or_else(|| format!("Unknown topic config name: {name}"))?;
+    let def = topic_def(name).ok_or_else(|| {
+        let near = nearest(name, TOPIC_CONFIGS.iter().map(|def| def.name));
+        format!("Unknown topic config name: {name}{near}")
+    })?;
     if value.len() > CONFIG_VALUE_BYTES_MAX {
         return Err(format!("The value of configuration {name} is longer than {CONFIG_VALUE_BYTES_MAX} bytes"));
     }
@@ -168,7 +172,10 @@ mod tests {
 
     #[test]
     fn unknown_names_and_contradictions_are_named() {
-        assert_eq!(check_topic_config("retention", "1"), Err("Unknown topic config name: retention".into()));
+        assert_eq!(
+            check_topic_config("retention", "1"),
+            Err("Unknown topic config name: retention (did you mean retention.ms?)".into())
+        );
         assert_eq!(
             check_topic_config("segment.bytes", "14"),
             Err("Invalid value 14 for configuration segment.bytes: Value must be at least 1048576".into())

@@ -160,10 +160,10 @@ pub const TOPIC_CONFIGS: &[TopicDef] = &[
     def(
         "max.message.bytes",
         Kind::Int,
-        Between(0, heddle_model::limits::BATCH_BYTES_MAX as i64),
+        AtLeast(0),
         "1048588",
         &[same("message.max.bytes")],
-        "The largest record batch taken, in bytes.",
+        "The largest record batch taken, in bytes; a batch of more than 32 MiB is refused whatever stands here.",
     ),
     def(
         "message.timestamp.after.max.ms",

@@ -52,16 +52,18 @@ enum Best {
 }
 
 impl Log {
-    /// The first record below `upto` whose timestamp is at least `at_or_after` (ms since 1970). `None`: it comes as
-    /// `Output::Found`. A packed batch is handed out to be unpacked by the caller, who skips records below `start`.
+    /// The first record from `from` on and below `upto` whose timestamp is at least `at_or_after` (ms since 1970). `None`:
+    /// it comes as `Output::Found`. A packed batch is handed out to be unpacked by the caller, who skips records below
+    /// `start`, and asks again from behind it if its header claims a timestamp that none of its records has.
     pub fn find_time(
         &mut self,
         id: u64,
+        from: Offset,
         at_or_after: i64,
         upto: Offset,
         out: &mut Vec<Effect>,
     ) -> Option<Result<Found, ReadFault>> {
-        self.find(id, Question::Time { at_or_after, upto }, out)
+        self.find(id, Question::Time { from, at_or_after, upto }, out)
     }
 
     /// The first record below `upto` with the largest timestamp. `None`: it comes as `Output::Found`.
@@ -76,8 +78,14 @@ impl Log {
         }
     }
 
-    pub(crate) fn attempt_time(&mut self, query: &Query, at_or_after: i64, upto: Offset) -> Attempt<Found> {
-        to_attempt(self.search_time(query, at_or_after, Range { start: self.start, upto }))
+    pub(crate) fn attempt_time(
+        &mut self,
+        query: &Query,
+        from: Offset,
+        at_or_after: i64,
+        upto: Offset,
+    ) -> Attempt<Found> {
+        to_attempt(self.search_time(query, at_or_after, Range { start: self.start.max(from), upto }))
     }
 
     pub(crate) fn attempt_largest(&mut self, query: &Query, upto: Offset) -> Attempt<Found> {
@@ -125,6 +133,12 @@ impl Log {
                 }
             }
         };
+        // A producer's header may claim a timestamp that no record has: then it is the largest that one has.
+        let claimed = find_in_batch(&batch, range.start, |timestamp| timestamp == largest).map_err(Stop::Fault)?;
+        if let Some(found) = claimed {
+            return Ok(found);
+        }
+        let Some(largest) = largest_in_batch(&batch, range.start) else { return Ok(Found::None) };
         let found = find_in_batch(&batch, range.start, |timestamp| timestamp == largest).map_err(Stop::Fault)?;
         Ok(found.unwrap_or(Found::None))
     }
@@ -268,4 +282,12 @@ fn find_in_batch(batch: &Bytes, start: Offset, is_right: impl Fn(i64) -> bool) -
         }
     }
     Ok(None)
+}
+
+/// The largest timestamp of the records at or beyond `start`, in a batch that is not packed.
+fn largest_in_batch(batch: &Bytes, start: Offset) -> Option<i64> {
+    let header = Header::read(batch).ok()?;
+    let all = records(&batch[HEADER_BYTES..], header.count).filter_map(Result::ok);
+    let counts = all.filter(|record| header.base_offset.plus(i64::from(record.offset_delta)) >= start);
+    counts.map(|record| header.timestamp_of(record.timestamp_delta)).max()
 }

@@ -22,7 +22,7 @@ pub(crate) enum Want {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Question {
     Read { from: Offset, upto: Offset, max_bytes: usize, at_least_one: bool },
-    Time { at_or_after: i64, upto: Offset },
+    Time { from: Offset, at_or_after: i64, upto: Offset },
     Largest { upto: Offset },
 }
 
@@ -107,7 +107,9 @@ impl Log {
             Question::Read { from, upto, max_bytes, at_least_one } => {
                 self.attempt_read(&query, from, upto, max_bytes, at_least_one, out).map(Answer::Read)
             }
-            Question::Time { at_or_after, upto } => self.attempt_time(&query, at_or_after, upto).map(Answer::Found),
+            Question::Time { from, at_or_after, upto } => {
+                self.attempt_time(&query, from, at_or_after, upto).map(Answer::Found)
+            }
             Question::Largest { upto } => self.attempt_largest(&query, upto).map(Answer::Found),
         };
         match attempt {

@@ -17,18 +17,29 @@ use crate::{Answer, FoundOffset, OffsetQuery, Read, Records, Refusal, Visibility
 pub(crate) struct Reads {
     next: u64,
     waiting: BTreeMap<u64, Waiting>,
-    /// Timestamp searches in compressed batches: work number to ticket. Counted apart from `Line`'s work.
-    decoding: BTreeMap<u32, Ticket>,
+    /// Timestamp searches in compressed batches, by work number. Counted apart from `Line`'s work.
+    decoding: BTreeMap<u32, Search>,
 }
 
 enum Waiting {
     Records(Ticket),
-    Offset { ticket: Ticket, query: OffsetQuery },
+    Offset(Search),
+}
+
+/// A search by time.
+#[derive(Clone, Copy)]
+struct Search {
+    ticket: Ticket,
+    query: OffsetQuery,
+    visibility: Visibility,
 }
 
 /// Work numbers of searches start here, those of `Line` below the log's own.
 const SEARCH_WORK: u32 = 1 << 31;
 const _: () = assert!(COMPACTION_WORK < SEARCH_WORK);
+/// What work on a packed batch gives: the offset, timestamp and leader epoch of the record, or where the next batch begins.
+const FOUND_BYTES: usize = 20;
+const NEXT_BYTES: usize = 8;
 
 impl Reads {
     fn number(&mut self) -> u64 {
@@ -56,10 +67,7 @@ impl Replica {
             world.answers.push((ticket, Answer::Read(answer)));
             return;
         }
-        let upto = match read.visibility {
-            Visibility::HighWatermark => self.high_watermark(),
-            Visibility::LastStable => self.last_stable(),
-        };
+        let upto = self.visible(read.visibility);
         if read.from >= upto || (read.max_bytes == 0 && !read.at_least_one) {
             world.answers.push((ticket, Answer::Read(self.no_records())));
             return;
@@ -76,7 +84,7 @@ impl Replica {
     pub(crate) fn on_read(&mut self, id: u64, result: Result<Vec<Bytes>, ReadFault>, world: &mut World<'_>) {
         match self.reads.waiting.remove(&id) {
             Some(Waiting::Records(ticket)) => self.answer_read(ticket, result, world),
-            Some(Waiting::Offset { .. }) | None => unreachable!("the log answers each read once, as it was asked"),
+            Some(Waiting::Offset(_)) | None => unreachable!("the log answers each read once, as it was asked"),
         }
     }
 
@@ -99,10 +107,7 @@ impl Replica {
         epoch: Option<Term>,
         world: &mut World<'_>,
     ) {
-        let visible = match visibility {
-            Visibility::HighWatermark => self.high_watermark(),
-            Visibility::LastStable => self.last_stable(),
-        };
+        let visible = self.visible(visibility);
         let have = if visible > from { self.log.bytes_between(from, visible) } else { 0 };
         if self.damaged || self.may_read(epoch).is_err() || from < self.log_start() || have >= min_bytes.max(1) {
             world.answers.push((ticket, Answer::Ready));
@@ -122,53 +127,65 @@ impl Replica {
         if let Err(refusal) = self.may_read(epoch) {
             return refuse(ticket, refusal, world);
         }
-        let visible = match visibility {
-            Visibility::HighWatermark => self.high_watermark(),
-            Visibility::LastStable => self.last_stable(),
-        };
         if self.damaged && matches!(query, OffsetQuery::Latest | OffsetQuery::MaxTimestamp) {
             // Where the log ended is not known, and offsets that were handed out never go back (trap 19).
             return refuse(ticket, Refusal::Storage, world);
         }
-        let id = self.reads.number();
-        let result = match query {
-            OffsetQuery::Latest => return self.answer_offset(ticket, Some(visible), -1, self.group.term(), world),
+        match query {
+            OffsetQuery::Latest => {
+                let visible = self.visible(visibility);
+                self.answer_offset(ticket, Some(visible), -1, self.group.term(), world);
+            }
             OffsetQuery::Earliest => {
                 let term = self.group.history().point(self.log_start()).term;
-                return self.answer_offset(ticket, Some(self.log_start()), -1, term, world);
+                self.answer_offset(ticket, Some(self.log_start()), -1, term, world);
             }
-            OffsetQuery::MaxTimestamp => self.log.max_timestamp(id, visible, world.effects),
-            OffsetQuery::AtOrAfter(time) => self.log.find_time(id, time, visible, world.effects),
+            OffsetQuery::MaxTimestamp | OffsetQuery::AtOrAfter(_) => {
+                self.search(Search { ticket, query, visibility }, self.log_start(), world);
+            }
+        }
+    }
+
+    /// Look for a record by its time, from `from` on.
+    fn search(&mut self, search: Search, from: Offset, world: &mut World<'_>) {
+        let visible = self.visible(search.visibility);
+        let id = self.reads.number();
+        let result = match search.query {
+            OffsetQuery::AtOrAfter(time) => self.log.find_time(id, from, time, visible, world.effects),
+            _ => self.log.max_timestamp(id, visible, world.effects),
         };
         match result {
-            Some(result) => self.answer_found(ticket, query, result, world),
+            Some(result) => self.answer_found(search, result, world),
             None => {
-                self.reads.waiting.insert(id, Waiting::Offset { ticket, query });
+                self.reads.waiting.insert(id, Waiting::Offset(search));
             }
+        }
+    }
+
+    /// Where a reader's view ends.
+    fn visible(&self, visibility: Visibility) -> Offset {
+        match visibility {
+            Visibility::HighWatermark => self.high_watermark(),
+            Visibility::LastStable => self.last_stable(),
         }
     }
 
     pub(crate) fn on_found(&mut self, id: u64, result: Result<Found, ReadFault>, world: &mut World<'_>) {
         match self.reads.waiting.remove(&id) {
-            Some(Waiting::Offset { ticket, query }) => self.answer_found(ticket, query, result, world),
+            Some(Waiting::Offset(search)) => self.answer_found(search, result, world),
             Some(Waiting::Records(_)) | None => unreachable!("the log answers each search once, as it was asked"),
         }
     }
 
-    fn answer_found(
-        &mut self,
-        ticket: Ticket,
-        query: OffsetQuery,
-        result: Result<Found, ReadFault>,
-        world: &mut World<'_>,
-    ) {
+    fn answer_found(&mut self, search: Search, result: Result<Found, ReadFault>, world: &mut World<'_>) {
+        let ticket = search.ticket;
         match result {
             Ok(Found::None) if self.damaged => refuse(ticket, Refusal::Storage, world),
             Ok(Found::None) => self.answer_offset(ticket, None, -1, Term(-1), world),
             Ok(Found::At { offset, timestamp, term }) => {
                 self.answer_offset(ticket, Some(offset), timestamp, term, world)
             }
-            Ok(Found::Compressed { batch }) => self.search_off_turn(ticket, query, batch, world),
+            Ok(Found::Compressed { batch }) => self.search_off_turn(search, batch, world),
             Err(fault) => {
                 self.report(format!("a search by time failed: {fault:?}"), world);
                 refuse(ticket, Refusal::Storage, world);
@@ -176,19 +193,23 @@ impl Replica {
         }
     }
 
-    fn search_off_turn(&mut self, ticket: Ticket, query: OffsetQuery, batch: Bytes, world: &mut World<'_>) {
+    fn search_off_turn(&mut self, search: Search, batch: Bytes, world: &mut World<'_>) {
         let work = SEARCH_WORK | (self.reads.number() as u32 & (SEARCH_WORK - 1));
-        self.reads.decoding.insert(work, ticket);
+        self.reads.decoding.insert(work, search);
         let run = Box::new(move || {
-            let found = match query {
+            let found = match search.query {
                 OffsetQuery::AtOrAfter(time) => heddle_records::find_timestamp(&batch, time, BATCH_BYTES_MAX),
                 _ => heddle_records::max_timestamp_record(&batch, BATCH_BYTES_MAX),
             };
-            let mut out = BytesMut::with_capacity(20);
-            if let Ok(Some((offset, timestamp))) = found {
-                out.put_i64(offset.0);
-                out.put_i64(timestamp);
-                out.put_i32(heddle_records::Header::read(&batch).map_or(-1, |h| h.leader_epoch.0));
+            let mut out = BytesMut::with_capacity(FOUND_BYTES);
+            match (found, heddle_records::Header::read(&batch)) {
+                (Ok(Some((offset, timestamp))), Ok(header)) => {
+                    out.put_i64(offset.0);
+                    out.put_i64(timestamp);
+                    out.put_i32(header.leader_epoch.0);
+                }
+                (Ok(None), Ok(header)) => out.put_i64(header.next_offset().0),
+                (Err(_), _) | (_, Err(_)) => {}
             }
             out.freeze()
         });
@@ -204,22 +225,28 @@ impl Replica {
             return self.on_prepared(work, result, world);
         }
         // Not found: the partition was removed meanwhile, and the ticket was answered then.
-        let Some(ticket) = self.reads.decoding.remove(&work) else { return };
+        let Some(search) = self.reads.decoding.remove(&work) else { return };
+        let ticket = search.ticket;
         match result {
-            Some(mut bytes) if bytes.len() == 20 => {
+            Some(mut bytes) if bytes.len() == FOUND_BYTES => {
                 let (offset, timestamp, term) = (Offset(bytes.get_i64()), bytes.get_i64(), Term(bytes.get_i32()));
                 // The batch may begin below the log start; records there do not exist any more.
                 let offset = offset.max(self.log_start());
                 self.answer_offset(ticket, Some(offset), timestamp, term, world);
             }
+            // The header claims a time that no record of the batch has: the search goes on behind it.
+            Some(mut bytes) if bytes.len() == NEXT_BYTES => match search.query {
+                OffsetQuery::AtOrAfter(_) => self.search(search, Offset(bytes.get_i64()), world),
+                _ => self.answer_offset(ticket, None, -1, Term(-1), world),
+            },
             _ => refuse(ticket, Refusal::Corrupt("a stored batch does not decode".into()), world),
         }
     }
 
     /// The replica goes away, perhaps before the work off the turn is done.
     pub(crate) fn refuse_searches(&mut self, world: &mut World<'_>) {
-        for ticket in std::mem::take(&mut self.reads.decoding).into_values() {
-            refuse(ticket, Refusal::UnknownPartition, world);
+        for search in std::mem::take(&mut self.reads.decoding).into_values() {
+            refuse(search.ticket, Refusal::UnknownPartition, world);
         }
     }
 

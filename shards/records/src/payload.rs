@@ -68,11 +68,23 @@ pub fn find_timestamp(batch: &Bytes, at_or_after: i64, limit: usize) -> Result<O
     first_record_where(batch, limit, |timestamp| timestamp >= at_or_after)
 }
 
-/// The first record that has the batch's largest timestamp: its offset and timestamp. `None` if the header names a
-/// timestamp that no record has.
+/// The first record that has the batch's largest timestamp: its offset and timestamp. What the records say counts, not
+/// what the header claims. `None` if there are no records.
 pub fn max_timestamp_record(batch: &Bytes, limit: usize) -> Result<Option<(Offset, i64)>, PayloadError> {
     let header = Header::read(batch)?;
-    first_record_where(batch, limit, |timestamp| timestamp == header.max_timestamp)
+    let claimed = first_record_where(batch, limit, |timestamp| timestamp == header.max_timestamp)?;
+    if claimed.is_some() {
+        return Ok(claimed);
+    }
+    let (header, payload) = unpack(batch, limit)?;
+    let mut largest = None;
+    for record in records(&payload, header.count) {
+        largest = largest.max(Some(header.timestamp_of(record?.timestamp_delta)));
+    }
+    match largest {
+        Some(largest) => first_record_where(batch, limit, |timestamp| timestamp == largest),
+        None => Ok(None),
+    }
 }
 
 fn first_record_where(

@@ -118,6 +118,12 @@ fn timestamps_are_found_in_every_codec() {
         assert_eq!(find(TIME + 251), None);
         assert_eq!(max_timestamp_record(&batch, LIMIT).unwrap(), Some((Offset(1001), TIME + 250)));
 
+        let mut lying = batch.to_vec();
+        lying[35..43].copy_from_slice(&(TIME + 9999).to_be_bytes());
+        let lying = Bytes::from(lying);
+        assert_eq!(max_timestamp_record(&lying, LIMIT).unwrap(), Some((Offset(1001), TIME + 250)));
+        assert_eq!(find_timestamp(&lying, TIME + 251, LIMIT).unwrap(), None);
+
         let mut appended = batch.to_vec();
         set_append_time(&mut appended, TIME + 5000);
         let batch = Bytes::from(appended);

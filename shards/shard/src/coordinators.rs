@@ -78,7 +78,7 @@ impl Coordinators {
                 Some(topic.partition_id(group::partition_of(group, topic.partitions.len() as i32)))
             }
             Target::GroupPartition(index) => Some(topic(InternalTopic::Offsets)?.partition_id(*index)),
-            Target::Transaction(_) => None,
+            Target::Transaction(_) | Target::House => None,
             Target::Controller => Some(PartitionId::CONTROLLER),
             Target::Partition(partition) => Some(*partition),
         }
@@ -131,7 +131,9 @@ impl Shard {
                 Some(partition) => self.ask_group(ticket, partition, ask),
                 None => self.replies.push((ticket, Answer::Unreachable)),
             },
-            Ask::Partition(_) => panic!("asks of partitions are carried by their own path"),
+            Ask::Partition(_) | Ask::Space => {
+                panic!("asks of partitions and of the house are carried by their own path")
+            }
         }
     }
 

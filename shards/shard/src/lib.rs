@@ -22,6 +22,7 @@ mod owners;
 mod reconcile;
 mod retries;
 mod said;
+mod space;
 mod start;
 mod stop;
 mod survey;

@@ -6,6 +6,8 @@ use rustc_hash::FxHashMap;
 pub const HOUSE: u32 = 0;
 /// Its client connections.
 pub const API: u32 = 1;
+/// Its questions about the file system.
+pub const SPACE: u32 = 2;
 /// The first number given out.
 const FIRST: u32 = 16;
 

@@ -20,8 +20,9 @@ use crate::entropy::Entropy;
 use crate::leaders::Leaders;
 use crate::mail::{Mail, Notice};
 use crate::metrics::Gauges;
-use crate::owners::{API, HOUSE, Owner, Owners};
+use crate::owners::{API, HOUSE, Owner, Owners, SPACE};
 use crate::said::Said;
+use crate::space::Space;
 use crate::start::Start;
 use crate::stop::Stop;
 use crate::{ShardConfig, metrics, survey};
@@ -58,6 +59,7 @@ pub struct Shard {
     pub(crate) gauges: Gauges,
     pub(crate) compaction: Compaction,
     said: Said,
+    pub(crate) space: Space,
     /// Partitions whose replica is here, and cannot be opened.
     pub(crate) unopened: BTreeSet<PartitionId>,
     /// Replicas created or recovered that do not serve yet, and the image version last reported as reconciled.
@@ -117,6 +119,7 @@ impl Shard {
             gauges: Gauges::default(),
             compaction: Compaction::default(),
             said: Said::default(),
+            space: Space::default(),
             unopened: BTreeSet::new(),
             unserved: BTreeSet::new(),
             reconciled: 0,
@@ -174,6 +177,7 @@ impl Shard {
             Event::Sent { token, .. } => self.with_api(|api, view, wish| api.on_sent(token, view, wish)),
             Event::Closed { conn } => self.with_api(|api, view, wish| api.on_closed(conn, view, wish)),
             Event::Disk { token, result } if token.owner == HOUSE => self.on_house_disk(token.seq, result),
+            Event::Disk { token, result } if token.owner == SPACE => self.on_space(token.seq, result),
             Event::Disk { token, result } => self.on_disk(token.owner, token.seq, result),
             Event::Worked { token, result } => {
                 if let Some(Owner::Replica(slot)) = self.owners.find(token.owner) {
@@ -325,7 +329,10 @@ impl Shard {
     /// The core of this node that can answer. `None`: no replica here.
     fn route(&self, target: &Target) -> Option<ShardId> {
         match target {
-            Target::Controller => Some(self.core_of(crate::reconcile::CONTROLLER_REPLICA)),
+            Target::House => Some(self.me),
+            Target::Controller | Target::Partition(PartitionId::CONTROLLER) => {
+                Some(self.core_of(crate::reconcile::CONTROLLER_REPLICA))
+            }
             Target::Partition(partition) => {
                 let placement = self.image.partition(*partition)?;
                 Some(self.core_of(placement.on(self.config.node)?.number))
@@ -355,6 +362,7 @@ impl Shard {
                 self.with_replica(slot, |replica, world| replica.ask(ticket, ask, world));
                 self.budget.touch(slot);
             }
+            (_, Ask::Space) => self.ask_space(ticket),
             (target, ask) => self.ask_coordinator(ticket, target, ask),
         }
     }

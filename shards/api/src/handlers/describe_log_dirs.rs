@@ -25,6 +25,10 @@ pub(crate) fn start(request: DescribeLogDirsRequest, cx: &mut Context<'_>) -> St
         let ask = Ask::Partition(heddle_partition::Ask::Describe);
         asked.push((name, id.index.0, cx.ask(Target::Partition(id), ask)));
     }
+    // Sizes of the file system came with version 4 (KIP-827). The last ask.
+    if cx.version() >= 4 {
+        cx.ask(Target::House, Ask::Space);
+    }
     cx.set_deadline_ms(cx.shared.config.request_timeout_ms);
     cx.gather(asked, finish)
 }
@@ -57,20 +61,26 @@ fn finish(asked: Asked, answers: Vec<Answer>, cx: &mut Context<'_>) -> Reply {
         let Answer::Partition(heddle_partition::Answer::Described(described)) = &answers[part as usize] else {
             continue;
         };
-        let partition = DescribeLogDirsPartition::default()
-            .with_partition_index(index)
-            .with_partition_size(i64::try_from(described.bytes).unwrap_or(i64::MAX));
+        let partition =
+            DescribeLogDirsPartition::default().with_partition_index(index).with_partition_size(bytes(described.bytes));
         topics.entry(name).or_default().push(partition);
     }
     let topics = topics.into_iter().map(|(name, partitions)| {
         DescribeLogDirsTopic::default().with_name(TopicName(text(&name))).with_partitions(partitions)
     });
     let mut result = DescribeLogDirsResult::default().with_log_dir(text(directory(cx))).with_topics(topics.collect());
-    // Sizes of the file system came with version 4 (KIP-827).
     if cx.version() >= 4 {
-        result = result.with_total_bytes(UNKNOWN).with_usable_bytes(UNKNOWN);
+        let (total, usable) = match answers.last() {
+            Some(Answer::Space { total, free }) => (bytes(*total), bytes(*free)),
+            _ => (UNKNOWN, UNKNOWN),
+        };
+        result = result.with_total_bytes(total).with_usable_bytes(usable);
     }
     cx.respond(&DescribeLogDirsResponse::default().with_results(vec![result]))
+}
+
+fn bytes(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// The data directory, as clients know it.

@@ -408,6 +408,8 @@ fn outcome(answer: Answer, part: &Part, cx: &Context<'_>) -> Outcome {
         Answer::Partition(Of::Refused(refusal)) => failed(errors::of_partition(&refusal)),
         Answer::Unreachable | Answer::TimedOut => moved(None),
         // No other answer belongs to a read.
-        Answer::Partition(_) | Answer::Controller(_) | Answer::Group(_) => failed(ErrorCode::UnknownServerError),
+        Answer::Partition(_) | Answer::Controller(_) | Answer::Group(_) | Answer::Space { .. } => {
+            failed(ErrorCode::UnknownServerError)
+        }
     }
 }

@@ -157,7 +157,9 @@ fn outcome(answer: Answer, id: PartitionId, cx: &Context<'_>) -> Result<Appended
         Answer::TimedOut => Err(ErrorCode::RequestTimedOut.into()),
         Answer::Unreachable => Err(not_here()),
         // No other answer belongs to an append. Nothing is known then of what happened.
-        Answer::Partition(_) | Answer::Controller(_) | Answer::Group(_) => Err(ErrorCode::RequestTimedOut.into()),
+        Answer::Partition(_) | Answer::Controller(_) | Answer::Group(_) | Answer::Space { .. } => {
+            Err(ErrorCode::RequestTimedOut.into())
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! APIs that are answered without asking anybody: what is not there is said in Kafka's words.
 
+use heddle_model::{NodeId, Offset, PartitionId, Term};
 use heddle_protocol::ErrorCode;
 use kafka_protocol::messages::alter_partition_reassignments_request::{ReassignablePartition, ReassignableTopic};
 use kafka_protocol::messages::alter_replica_log_dirs_request::{AlterReplicaLogDir, AlterReplicaLogDirTopic};
@@ -121,6 +122,78 @@ fn there_are_no_quotas_and_no_credentials() {
     let user = user.with_name(StrBytes::from_static_str("eve"));
     let one = broker.call(0, &DescribeUserScramCredentialsRequest::default().with_users(Some(vec![user])));
     assert_eq!(one.results[0].error_code, ErrorCode::ResourceNotFound.code());
+}
+
+#[test]
+fn quotas_and_credentials_are_refused_and_not_silently_forgotten() {
+    let mut broker = Broker::new(&[]);
+    for version in versions::<AlterClientQuotasRequest>() {
+        let entity = alter_client_quotas_request::EntityData::default();
+        let entity = vec![entity.with_entity_type(StrBytes::from_static_str("user")).with_entity_name(None)];
+        let entry = |remove| {
+            let op = alter_client_quotas_request::OpData::default().with_remove(remove);
+            let op = op.with_key(StrBytes::from_static_str("producer_byte_rate")).with_value(1.0);
+            alter_client_quotas_request::EntryData::default().with_entity(entity.clone()).with_ops(vec![op])
+        };
+        let request = AlterClientQuotasRequest::default().with_entries(vec![entry(false), entry(true)]);
+        let entries = broker.call(version, &request).entries;
+        let told: Vec<_> = entries.iter().map(|one| (one.error_code, one.error_message.is_some())).collect();
+        assert_eq!(told, [(ErrorCode::UnsupportedVersion.code(), true), (0, false)]);
+        assert!(entries.iter().all(|one| &*one.entity[0].entity_type == "user"));
+    }
+    let user = |name: &'static str| StrBytes::from_static_str(name);
+    let request = AlterUserScramCredentialsRequest::default()
+        .with_deletions(vec![
+            alter_user_scram_credentials_request::ScramCredentialDeletion::default().with_name(user("bob")),
+            alter_user_scram_credentials_request::ScramCredentialDeletion::default().with_name(user("eve")),
+        ])
+        .with_upsertions(vec![
+            alter_user_scram_credentials_request::ScramCredentialUpsertion::default().with_name(user("eve")),
+        ]);
+    let results = broker.call(0, &request).results;
+    let told: Vec<_> = results.iter().map(|one| (&*one.user, one.error_code)).collect();
+    let expected = [("eve", ErrorCode::UnsupportedVersion), ("bob", ErrorCode::ResourceNotFound)];
+    assert_eq!(told, expected.map(|(name, error)| (name, error.code())));
+}
+
+#[test]
+fn the_quorum_is_that_of_the_controllers_log() {
+    let mut broker = Broker::new(&[]);
+    let described = heddle_partition::Described {
+        bytes: 1,
+        log_start: Offset(0),
+        high_watermark: Offset(8),
+        end: Offset(9),
+        term: Term(3),
+        leader: Some(NodeId(1)),
+    };
+    let asked = |topic: &str, index| {
+        let partition = describe_quorum_request::PartitionData::default().with_partition_index(index);
+        let topic = describe_quorum_request::TopicData::default().with_topic_name(name(topic));
+        DescribeQuorumRequest::default().with_topics(vec![topic.with_partitions(vec![partition])])
+    };
+    for version in versions::<DescribeQuorumRequest>() {
+        broker.partitions.insert(PartitionId::CONTROLLER, heddle_partition::Answer::Described(described));
+        let response = broker.call(version, &asked("__cluster_metadata", 0));
+        let one = &response.topics[0].partitions[0];
+        assert_eq!((response.error_code, one.error_code, one.partition_index), (0, 0, 0));
+        if version >= 2 {
+            assert_eq!((&response.error_message, &one.error_message), (&None, &None));
+        }
+        assert_eq!((one.leader_id, one.leader_epoch, one.high_watermark), (BrokerId(1), 3, 8));
+        let voters: Vec<_> = one.current_voters.iter().map(|voter| (voter.replica_id, voter.log_end_offset)).collect();
+        assert_eq!((voters, one.observers.len()), (vec![(BrokerId(1), 9)], 0));
+        let ports: Vec<_> = response.nodes.iter().map(|node| (node.node_id, node.listeners[0].port)).collect();
+        assert_eq!(ports, if version >= 2 { vec![(BrokerId(1), 9092)] } else { vec![] });
+        for (topic, index) in [("__cluster_metadata", 1), ("a", 0)] {
+            let response = broker.call(version, &asked(topic, index));
+            let one = &response.topics[0].partitions[0];
+            assert_eq!((one.error_code, one.partition_index), (ErrorCode::UnknownTopicOrPartition.code(), index));
+        }
+        broker.partitions.clear();
+        let response = broker.call(version, &asked("__cluster_metadata", 0));
+        assert_eq!(response.topics[0].partitions[0].error_code, ErrorCode::NotLeaderOrFollower.code());
+    }
 }
 
 #[test]

@@ -48,7 +48,9 @@ fn configs_are_described_in_every_version() {
         let own = describe(&mut broker, version, 4, "1", Some(&["num.partitions", "broker.rack"]));
         let shown: Vec<_> = own.configs.iter().map(|c| (c.value.as_deref(), c.config_source, c.read_only)).collect();
         assert_eq!(shown, [(None, 5, true), (Some("4"), 4, true)]);
-        assert!(describe(&mut broker, version, 4, "", None).configs.is_empty());
+        let for_all = describe(&mut broker, version, 4, "", None).configs;
+        let shown: Vec<_> = for_all.iter().map(|c| (&*c.name, c.value.as_deref(), c.config_source)).collect();
+        assert_eq!(shown, [("min.insync.replicas", Some("1"), 3)], "as in a new cluster of Kafka's");
         for (kind, name, error) in [
             (2, "nobody", ErrorCode::UnknownTopicOrPartition),
             (2, "no body", ErrorCode::InvalidTopicException),
@@ -94,6 +96,36 @@ fn configs_are_replaced_in_every_version() {
     let dry = AlterConfigsRequest::default().with_validate_only(true);
     let response = broker.call(2, &dry.with_resources(vec![replaced(2, "a", &[("retention.ms", Some("x"))])]));
     assert_eq!(response.responses[0].error_code, code(ErrorCode::InvalidConfig));
+}
+
+#[test]
+fn a_broker_is_configured_alone_over_what_stands_for_all() {
+    for version in versions::<IncrementalAlterConfigsRequest>() {
+        let mut broker = Broker::new(&[("node.id", "1")]);
+        create(&mut broker, &[("a", 1)]);
+        let mut alter = |name: &str, config: &str, op: i8, value: Option<&str>| {
+            let resources = vec![edited(4, name, &[(config, op, value)])];
+            let request = IncrementalAlterConfigsRequest::default().with_resources(resources);
+            broker.call(version, &request).responses[0].error_code
+        };
+        assert_eq!(alter("", "log.retention.ms", 0, Some("8")), 0);
+        assert_eq!(alter("1", "log.retention.ms", 0, Some("9")), 0);
+        assert_eq!(alter("2", "log.retention.ms", 0, Some("9")), code(ErrorCode::InvalidRequest));
+        assert_eq!(alter("1", "num.partitions", 0, Some("9")), code(ErrorCode::InvalidRequest));
+        assert_eq!(alter("1", "min.insync.replicas", 0, Some("2")), code(ErrorCode::InvalidConfig));
+        assert_eq!(broker.image().topic("a").expect("made").settings.retention_ms, 9);
+        let own = describe(&mut broker, 4, 4, "1", Some(&["log.retention.ms"])).configs.remove(0);
+        assert_eq!((own.value.as_deref(), own.config_source, own.read_only), (Some("9"), 2, false));
+        let sources: Vec<_> = own.synonyms.iter().map(|one| (one.value.as_deref(), one.source)).collect();
+        assert_eq!(sources, [(Some("9"), 2), (Some("8"), 3)]);
+        let mut alter = |name: &str, op: i8| {
+            let resources = vec![edited(4, name, &[("log.retention.ms", op, None)])];
+            let request = IncrementalAlterConfigsRequest::default().with_resources(resources);
+            broker.call(version, &request).responses[0].error_code
+        };
+        assert_eq!(alter("1", 1), 0);
+        assert_eq!(broker.image().topic("a").expect("made").settings.retention_ms, 8);
+    }
 }
 
 #[test]

@@ -24,7 +24,7 @@ fn scan(world: &World, start: i64, upto: i64, is_right: impl Fn(i64) -> bool) ->
 fn check(world: &mut World, time: i64, upto: i64) {
     let start = world.log.start().0;
     let expected = scan(world, start, upto, |timestamp| timestamp >= time);
-    let found = world.found(|log, out| log.find_time(1, time, Offset(upto), out));
+    let found = world.found(|log, out| log.find_time(1, Offset(0), time, Offset(upto), out));
     assert_eq!(found, expected, "first at or after {time} in {start}..{upto}");
 }
 
@@ -40,7 +40,7 @@ fn check_largest(world: &mut World, upto: i64) {
 #[test]
 fn an_empty_log_has_no_times() {
     let mut world = World::new(1);
-    assert_eq!(world.found(|log, out| log.find_time(1, 0, Offset(0), out)), Found::None);
+    assert_eq!(world.found(|log, out| log.find_time(1, Offset(0), 0, Offset(0), out)), Found::None);
     assert_eq!(world.found(|log, out| log.max_timestamp(1, Offset(0), out)), Found::None);
 }
 
@@ -104,10 +104,10 @@ fn packed_batches_are_handed_out_to_be_unpacked() {
     world.append(batch(4, 2, 5, 300));
     for _ in 0..2 {
         let packed = Found::Compressed { batch: world.batches[&2].bytes.clone() };
-        assert_eq!(world.found(|log, out| log.find_time(1, 600, Offset(6), out)), packed);
+        assert_eq!(world.found(|log, out| log.find_time(1, Offset(0), 600, Offset(6), out)), packed);
         assert_eq!(world.found(|log, out| log.max_timestamp(1, Offset(6), out)), packed);
-        assert_eq!(world.found(|log, out| log.find_time(1, 1, Offset(6), out)), at(1, 1));
-        assert_eq!(world.found(|log, out| log.find_time(1, 701, Offset(6), out)), Found::None);
+        assert_eq!(world.found(|log, out| log.find_time(1, Offset(0), 1, Offset(6), out)), at(1, 1));
+        assert_eq!(world.found(|log, out| log.find_time(1, Offset(0), 701, Offset(6), out)), Found::None);
         world.settle_all();
         world.drop_cache();
     }
@@ -123,7 +123,7 @@ fn a_hole_is_said_where_the_answer_may_lie() {
     let path = world.logs()[0].replace(".log", ".side");
     world.disk.corrupt(&path, 90, 1);
     let mut effects = Vec::new();
-    assert!(world.log.find_time(1, 2, Offset(30), &mut effects).is_none());
+    assert!(world.log.find_time(1, Offset(0), 2, Offset(30), &mut effects).is_none());
     world.submit(effects);
     world.run();
     let hit = world

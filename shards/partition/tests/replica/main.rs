@@ -232,6 +232,30 @@ fn offsets_are_found_by_time() {
     assert_eq!(find(OffsetQuery::MaxTimestamp), (Some(1), 1_700_000_005_000));
 }
 
+/// The broker passes packed batches through, so a header may claim what no record has.
+#[test]
+fn a_search_by_time_is_not_led_astray_by_a_header_that_claims_too_much() {
+    let mut bench = Bench::new(TopicSettings::default());
+    let time = 1_700_000_000_000;
+    let mut packed = builder(&["a", "b"]).codec(Codec::Gzip, -1).build().to_vec();
+    packed[35..43].copy_from_slice(&(time + 900_000i64).to_be_bytes());
+    let crc = crc32c::crc32c(&packed[21..]);
+    packed[17..21].copy_from_slice(&crc.to_be_bytes());
+    bench.append(packed.into());
+    let mut later = heddle_records::BatchBuilder::new(time + 5000);
+    later.push(time + 5000, None, Some(b"c"), &[]);
+    bench.append(later.build());
+    let mut find =
+        |query| match bench.done(Ask::FindOffset { query, visibility: Visibility::HighWatermark, epoch: None }) {
+            Answer::FoundOffset(found) => (found.offset.map(|o| o.0), found.timestamp),
+            other => panic!("{other:?}"),
+        };
+    assert_eq!(find(OffsetQuery::AtOrAfter(time + 1)), (Some(2), time + 5000));
+    assert_eq!(find(OffsetQuery::AtOrAfter(time + 6000)), (None, -1));
+    // The largest that a record of that batch has; what others hold is not looked at.
+    assert_eq!(find(OffsetQuery::MaxTimestamp), (Some(0), time));
+}
+
 #[test]
 fn a_deleted_partition_answers_everybody_and_leaves_nothing() {
     let mut bench = Bench::new(TopicSettings::default());

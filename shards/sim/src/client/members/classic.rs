@@ -11,6 +11,7 @@ use heddle_protocol::messages::{
 };
 use heddle_protocol::text;
 
+use super::answers::{self, Asked, Member};
 use super::offsets::{Name, Offsets};
 use super::*;
 use crate::check::{Grouped, Seen};
@@ -27,13 +28,10 @@ const PROTOCOL_TYPE: &str = "consumer";
 const PROTOCOL: &str = "in-turns";
 
 #[derive(Debug)]
-enum Asked {
-    Find,
+pub enum Own {
     Join,
     Sync,
     Heartbeat,
-    Commit,
-    Fetch,
     Leave,
 }
 
@@ -55,7 +53,7 @@ pub struct Classic {
     offsets: Offsets,
     stage: Stage,
     found: bool,
-    asked: Option<Asked>,
+    asked: Option<Asked<Own>>,
     /// The run is being drained, and this member has done what it wanted to.
     at_rest: bool,
 }
@@ -76,8 +74,8 @@ impl Classic {
         }
     }
 
-    fn ask(&mut self, asked: Asked, frame: Bytes) -> Request {
-        self.asked = Some(asked);
+    fn ask(&mut self, asked: Own, frame: Bytes) -> Request {
+        self.asked = Some(Asked::Own(asked));
         Request { frame, answered: true }
     }
 
@@ -92,7 +90,7 @@ impl Classic {
             .with_group_instance_id(self.instance.as_deref().map(text))
             .with_protocol_type(text(PROTOCOL_TYPE))
             .with_protocols(vec![protocol]);
-        self.ask(Asked::Join, wire::frame(JOIN.0, JOIN.1, correlation, &request))
+        self.ask(Own::Join, wire::frame(JOIN.0, JOIN.1, correlation, &request))
     }
 
     fn sync(&mut self, partitions: i32, correlation: i32) -> Request {
@@ -108,7 +106,7 @@ impl Classic {
             .with_protocol_type(Some(text(PROTOCOL_TYPE)))
             .with_protocol_name(Some(text(PROTOCOL)))
             .with_assignments(self.led.iter().enumerate().map(share).collect());
-        self.ask(Asked::Sync, wire::frame(SYNC.0, SYNC.1, correlation, &request))
+        self.ask(Own::Sync, wire::frame(SYNC.0, SYNC.1, correlation, &request))
     }
 
     fn heartbeat(&mut self, correlation: i32) -> Request {
@@ -117,7 +115,7 @@ impl Classic {
             .with_generation_id(self.generation)
             .with_member_id(text(&self.member))
             .with_group_instance_id(self.instance.as_deref().map(text));
-        self.ask(Asked::Heartbeat, wire::frame(HEARTBEAT.0, HEARTBEAT.1, correlation, &request))
+        self.ask(Own::Heartbeat, wire::frame(HEARTBEAT.0, HEARTBEAT.1, correlation, &request))
     }
 
     fn leave(&mut self, correlation: i32) -> Request {
@@ -125,7 +123,7 @@ impl Classic {
             .with_member_id(text(&self.member))
             .with_group_instance_id(self.instance.as_deref().map(text));
         let request = LeaveGroupRequest::default().with_group_id(GroupId(text(CLASSIC))).with_members(vec![identity]);
-        self.ask(Asked::Leave, wire::frame(LEAVE.0, LEAVE.1, correlation, &request))
+        self.ask(Own::Leave, wire::frame(LEAVE.0, LEAVE.1, correlation, &request))
     }
 
     fn commit(&mut self, correlation: i32, cx: &mut Cx<'_>) -> Request {
@@ -135,13 +133,8 @@ impl Classic {
         } else {
             vec![self.owned[cx.dice.below(self.owned.len() as u64) as usize]]
         };
-        let name = Name {
-            group: CLASSIC,
-            member: &self.member,
-            instance: self.instance.as_deref(),
-            generation: self.generation,
-        };
-        self.offsets.commit(name, &owned, correlation, cx)
+        let (name, offsets) = self.positions();
+        offsets.commit(name, &owned, correlation, cx)
     }
 
     /// Out of the group: to join again, with the old id or without one.
@@ -202,8 +195,43 @@ impl Classic {
         self.stage = Stage::In;
         Ok(0)
     }
+}
 
-    /// What may happen to a process at any time.
+impl Member for Classic {
+    type Own = Own;
+    const GROUP: &'static str = CLASSIC;
+
+    fn take_asked(&mut self) -> Option<Asked<Own>> {
+        self.asked.take()
+    }
+
+    fn set_found(&mut self, found: bool) {
+        self.found = found;
+    }
+
+    fn positions(&mut self) -> (Name<'_>, &mut Offsets) {
+        let instance = self.instance.as_deref();
+        let name = Name { group: CLASSIC, member: &self.member, instance, generation: self.generation };
+        (name, &mut self.offsets)
+    }
+
+    fn on_own(&mut self, asked: &Own, answer: Bytes, cx: &mut Cx<'_>) -> Result<i16, String> {
+        match asked {
+            Own::Join => self.on_joined(answer, cx),
+            Own::Sync => self.on_synced(answer, cx),
+            Own::Heartbeat => Ok(wire::read::<HeartbeatResponse>(answer, HEARTBEAT.1)?.error_code),
+            Own::Leave => {
+                let response: LeaveGroupResponse = wire::read(answer, LEAVE.1)?;
+                self.go_out(false);
+                Ok(response.error_code)
+            }
+        }
+    }
+
+    fn is_in(&self) -> bool {
+        self.stage == Stage::In
+    }
+
     fn live(&mut self, cx: &mut Cx<'_>) {
         cx.rest_ms = PACE_MS;
         match cx.dice.below(60) {
@@ -219,7 +247,7 @@ impl Classic {
         }
     }
 
-    fn on_error(&mut self, what: &Asked, error: i16, cx: &mut Cx<'_>) -> Result<(), String> {
+    fn on_error(&mut self, what: &Asked<Own>, error: i16, cx: &mut Cx<'_>) -> Result<(), String> {
         cx.say(|| format!("{CLASSIC} {:?}: {what:?} is answered with error {error}", self.member));
         match error {
             ILLEGAL_GENERATION | REBALANCE_IN_PROGRESS => self.go_out(true),
@@ -271,37 +299,7 @@ impl Role for Classic {
     }
 
     fn on_answer(&mut self, _: i32, answer: Bytes, asked: u64, cx: &mut Cx<'_>) -> Result<(), String> {
-        let what = self.asked.take().ok_or("an answer without a question")?;
-        let error = match what {
-            Asked::Find => {
-                let error = found(answer)?;
-                self.found = error == 0;
-                error
-            }
-            Asked::Join => self.on_joined(answer, cx)?,
-            Asked::Sync => self.on_synced(answer, cx)?,
-            Asked::Heartbeat => wire::read::<HeartbeatResponse>(answer, HEARTBEAT.1)?.error_code,
-            Asked::Commit => {
-                let (member, instance) = (self.member.clone(), self.instance.clone());
-                let instance = instance.as_deref();
-                let name = Name { group: CLASSIC, member: &member, instance, generation: self.generation };
-                self.offsets.on_committed(name, answer, asked, cx)?
-            }
-            Asked::Fetch => self.offsets.on_fetched(CLASSIC, answer, asked, cx)?,
-            Asked::Leave => {
-                let response: LeaveGroupResponse = wire::read(answer, LEAVE.1)?;
-                self.go_out(false);
-                response.error_code
-            }
-        };
-        if error != 0 {
-            cx.rest_ms = PACE_MS;
-            return self.on_error(&what, error, cx);
-        }
-        if self.stage == Stage::In && !cx.draining {
-            self.live(cx);
-        }
-        Ok(())
+        answers::take(self, answer, asked, cx)
     }
 
     fn on_lost(&mut self) {

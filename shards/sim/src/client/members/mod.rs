@@ -1,6 +1,7 @@
 //! Members of consumer groups: they join, commit, stall, die, come back with old ids, and leave. And those who look after
 //! the groups: one deletes offsets, one compares what the coordinator says with what its log says.
 
+mod answers;
 mod auditor;
 mod classic;
 mod deleter;

@@ -6,6 +6,7 @@ use heddle_protocol::messages::consumer_group_heartbeat_request::TopicPartitions
 use heddle_protocol::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, GroupId, TopicName};
 use heddle_protocol::{Uuid, text};
 
+use super::answers::{self, Asked, Member};
 use super::offsets::{Name, Offsets};
 use super::*;
 use crate::check::{Grouped, Seen};
@@ -23,13 +24,10 @@ const LEAVES: i32 = -1;
 const AWAY: i32 = -2;
 
 #[derive(Debug)]
-enum Asked {
-    Find,
+pub enum Own {
     /// With the time at which it left. Microseconds.
     Heartbeat(u64),
     Leave,
-    Commit,
-    Fetch,
 }
 
 pub struct Modern {
@@ -49,7 +47,7 @@ pub struct Modern {
     until_us: u64,
     offsets: Offsets,
     found: bool,
-    asked: Option<Asked>,
+    asked: Option<Asked<Own>>,
     at_rest: bool,
 }
 
@@ -119,7 +117,7 @@ impl Modern {
             .with_rebalance_timeout_ms(if all { REBALANCE_MS } else { -1 })
             .with_subscribed_topic_names(all.then(|| vec![TopicName(text(crate::client::admin::KEPT))]))
             .with_topic_partitions((all || changed).then_some(listed));
-        self.asked = Some(if epoch < 0 { Asked::Leave } else { Asked::Heartbeat(cx.now_us) });
+        self.asked = Some(Asked::Own(if epoch < 0 { Own::Leave } else { Own::Heartbeat(cx.now_us) }));
         Request { frame: wire::frame(HEARTBEAT.0, HEARTBEAT.1, correlation, &request), answered: true }
     }
 
@@ -147,7 +145,45 @@ impl Modern {
         Ok(0)
     }
 
-    /// What may happen to a process at any time.
+    fn leave(&mut self, topic: u128, correlation: i32, cx: &mut Cx<'_>) -> Request {
+        let epoch = if self.instance.is_some() && cx.dice.chance(50) { AWAY } else { LEAVES };
+        self.heartbeat(topic, epoch, correlation, cx)
+    }
+}
+
+impl Member for Modern {
+    type Own = Own;
+    const GROUP: &'static str = MODERN;
+
+    fn take_asked(&mut self) -> Option<Asked<Own>> {
+        self.asked.take()
+    }
+
+    fn set_found(&mut self, found: bool) {
+        self.found = found;
+    }
+
+    fn positions(&mut self) -> (Name<'_>, &mut Offsets) {
+        let instance = self.instance.as_deref();
+        let name = Name { group: MODERN, member: &self.member, instance, generation: self.epoch };
+        (name, &mut self.offsets)
+    }
+
+    fn on_own(&mut self, asked: &Own, answer: Bytes, cx: &mut Cx<'_>) -> Result<i16, String> {
+        match asked {
+            Own::Heartbeat(sent_us) => self.on_heartbeat(answer, *sent_us, cx),
+            Own::Leave => {
+                let error = wire::read::<ConsumerGroupHeartbeatResponse>(answer, HEARTBEAT.1)?.error_code;
+                self.begin(self.instance.is_some(), cx);
+                Ok(error)
+            }
+        }
+    }
+
+    fn is_in(&self) -> bool {
+        self.is_in
+    }
+
     fn live(&mut self, cx: &mut Cx<'_>) {
         cx.rest_ms = PACE_MS;
         match cx.dice.below(60) {
@@ -158,7 +194,7 @@ impl Modern {
         }
     }
 
-    fn on_error(&mut self, what: &Asked, error: i16, cx: &mut Cx<'_>) -> Result<(), String> {
+    fn on_error(&mut self, what: &Asked<Own>, error: i16, cx: &mut Cx<'_>) -> Result<(), String> {
         cx.say(|| format!("{MODERN} {}: {what:?} is answered with error {error}", self.member));
         match error {
             UNKNOWN_MEMBER | FENCED_EPOCH | GROUP_NOT_FOUND => self.begin(false, cx),
@@ -171,11 +207,6 @@ impl Modern {
             error => return Err(format!("{MODERN}: {what:?} is answered with error {error}")),
         }
         Ok(())
-    }
-
-    fn leave(&mut self, topic: u128, correlation: i32, cx: &mut Cx<'_>) -> Request {
-        let epoch = if self.instance.is_some() && cx.dice.chance(50) { AWAY } else { LEAVES };
-        self.heartbeat(topic, epoch, correlation, cx)
     }
 }
 
@@ -209,49 +240,20 @@ impl Role for Modern {
             }
             1..=9 if !self.owned.is_empty() => {
                 self.asked = Some(Asked::Commit);
-                let (member, owned) = (self.member.clone(), self.owned.clone());
-                let name =
-                    Name { group: MODERN, member: &member, instance: self.instance.as_deref(), generation: self.epoch };
-                Some(self.offsets.commit(name, &owned, correlation, cx))
+                let owned = self.owned.clone();
+                let (name, offsets) = self.positions();
+                Some(offsets.commit(name, &owned, correlation, cx))
             }
             _ => Some(self.heartbeat(topic, self.epoch, correlation, cx)),
         }
     }
 
     fn on_answer(&mut self, _: i32, answer: Bytes, asked: u64, cx: &mut Cx<'_>) -> Result<(), String> {
-        let what = self.asked.take().ok_or("an answer without a question")?;
-        let error = match what {
-            Asked::Find => {
-                let error = found(answer)?;
-                self.found = error == 0;
-                error
-            }
-            Asked::Heartbeat(sent_us) => self.on_heartbeat(answer, sent_us, cx)?,
-            Asked::Leave => {
-                let error = wire::read::<ConsumerGroupHeartbeatResponse>(answer, HEARTBEAT.1)?.error_code;
-                self.begin(self.instance.is_some(), cx);
-                if error == 0 { 0 } else { error }
-            }
-            Asked::Commit => {
-                let (member, instance) = (self.member.clone(), self.instance.clone());
-                let instance = instance.as_deref();
-                let name = Name { group: MODERN, member: &member, instance, generation: self.epoch };
-                self.offsets.on_committed(name, answer, asked, cx)?
-            }
-            Asked::Fetch => self.offsets.on_fetched(MODERN, answer, asked, cx)?,
-        };
-        if error != 0 {
-            cx.rest_ms = PACE_MS;
-            return self.on_error(&what, error, cx);
-        }
-        if self.is_in && !cx.draining {
-            self.live(cx);
-        }
-        Ok(())
+        answers::take(self, answer, asked, cx)
     }
 
     fn on_lost(&mut self) {
-        if let Some(Asked::Leave) = self.asked {
+        if let Some(Asked::Own(Own::Leave)) = self.asked {
             // Nothing is held since the request left; whether anybody heard of it is not known.
             (self.epoch, self.is_in) = (0, false);
             self.wanted.clear();
