@@ -30,7 +30,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 GROUPS = os.environ.get("GROUPS_BENCH", str(ROOT / "target" / "release" / "groups"))
 # A phase that takes longer has failed, and how long everything must have been quiet at its end. Seconds.
 PHASE_SECONDS = 240
-QUIET_SECONDS = 8
+QUIET_SECONDS = 6
 # What counts as a stop: longer than a moment of a busy machine. Seconds.
 STOP_SECONDS = 0.25
 

@@ -369,3 +369,12 @@ def test_committed_offsets_survive_kill_9(make_broker, topic, protocol):
     assert [p.offset for p in found] == [5, 6, 7]
     fresh.close()
     client.close()
+
+
+def test_a_transactional_producer_is_refused_at_once(broker):
+    client = producer(broker, transactional_id="nobody")
+    begun = time.monotonic()
+    with pytest.raises(KafkaException) as refused:
+        client.init_transactions(20)
+    assert "Transactions are not served by this broker" in str(refused.value)
+    assert refused.value.args[0].fatal() and time.monotonic() - begun < 10

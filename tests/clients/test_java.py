@@ -41,7 +41,7 @@ def create(tools, topic, *arguments):
 def test_a_topic_is_created_described_grown_listed_and_deleted(tools, topic):
     create(tools, topic, "--partitions", 3, "--replication-factor", 1, "--config", "retention.ms=86400000")
     lines = tools.ok("kafka-topics", "--describe", "--topic", topic).splitlines()
-    assert re.search(r"PartitionCount: 3\s+ReplicationFactor: 1\s+Configs: retention.ms=86400000$", lines[0])
+    assert re.search(r"PartitionCount: 3\s+ReplicationFactor: 1\s+Configs: min.insync.replicas=1,retention.ms=86400000$", lines[0])
     assert [re.search(r"Partition: (\d+)\s+Leader: (\d+)\s+Replicas: (\d+)\s+Isr: (\d+)", line).groups()
             for line in lines[1:]] == [("0", "1", "1", "1"), ("1", "1", "1", "1"), ("2", "1", "1", "1")]
     tools.ok("kafka-topics", "--alter", "--topic", topic, "--partitions", 5)

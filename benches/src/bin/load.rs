@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
 use heddle_benches::load::cluster::Cluster;
-use heddle_benches::load::consumer::{Reader, Share};
+use heddle_benches::load::consumer::{Reader, Share, offsets};
 use heddle_benches::load::options::{Cli, ReadMode, Settings};
 use heddle_benches::load::producer::Producer;
 use heddle_benches::load::report::Report;
@@ -39,6 +39,9 @@ fn run(cli: &Cli, settings: &Settings) -> io::Result<()> {
     let run = wall_ms as u64;
     let topic = cli.topic.clone().unwrap_or_else(|| format!("load-{run}"));
     let cluster = Cluster::open(&cli.brokers, &topic, settings)?;
+    // Nobody writes before every leader knows that it is one.
+    let every: Vec<i32> = (0..cluster.leaders().leaders.len() as i32).collect();
+    offsets(&cluster, &every, -1)?;
     let refresher = {
         let cluster = cluster.clone();
         thread::spawn(move || cluster.keep_fresh())

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use heddle_model::Codec;
@@ -25,6 +25,8 @@ const OFFSET_OUT_OF_RANGE: i16 = 1;
 const SESSION_ERRORS: [i16; 2] = [70, 71];
 const UNPACK_LIMIT: usize = 64 << 20;
 const TICK: u64 = 1_000_000_000;
+/// How long all leaders may take to answer for their partitions.
+const TOLD: Duration = Duration::from_secs(120);
 
 /// What the threads of one consumer share: its partitions and the next offset of each.
 pub struct Share {
@@ -46,10 +48,12 @@ impl Share {
     }
 }
 
-/// Asks the leaders where each partition starts (-2) or ends (-1).
-fn offsets(cluster: &Cluster, partitions: &[i32], timestamp: i64) -> io::Result<BTreeMap<i32, i64>> {
+/// Asks the leaders where each partition starts (-2) or ends (-1), until all have told: a leader that has just been made one
+/// may not know it yet.
+pub fn offsets(cluster: &Cluster, partitions: &[i32], timestamp: i64) -> io::Result<BTreeMap<i32, i64>> {
     let mut found = BTreeMap::new();
-    for _ in 0..50 {
+    let begin = Instant::now();
+    while begin.elapsed() < TOLD {
         let leaders = cluster.leaders();
         for (broker, address) in &leaders.brokers {
             let missing = partitions.iter().filter(|it| !found.contains_key(*it));

@@ -61,7 +61,7 @@ pub const BROKER_CONFIGS: &[BrokerDef] = &[
         Some("-1"),
         "Default of the topics' compression.gzip.level.",
     ),
-    fixed("compression.lz4.level", Kind::Int, Only("9"), Some("9"), "Fixed: the lz4 codec used here has one level."),
+    dynamic("compression.lz4.level", Kind::Int, Only("9"), Some("9"), "Fixed: the lz4 codec used here has one level."),
     dynamic(
         "compression.type",
         Kind::String,
@@ -252,8 +252,8 @@ pub const BROKER_CONFIGS: &[BrokerDef] = &[
     fixed("log.dirs", Kind::String, Any, None, "The data directory."),
     dynamic("log.flush.interval.messages", Kind::Long, AtLeast(1), Some(MAX), "Default of the topics' flush.messages."),
     dynamic("log.flush.interval.ms", Kind::Long, AtLeast(0), Some(MAX), "Default of the topics' flush.ms."),
-    fixed("log.index.interval.bytes", Kind::Int, Only("4096"), Some("4096"), "Fixed: segments are indexed by spans."),
-    fixed(
+    dynamic("log.index.interval.bytes", Kind::Int, Only("4096"), Some("4096"), "Fixed: segments are indexed by spans."),
+    dynamic(
         "log.index.size.max.bytes",
         Kind::Int,
         Only("10485760"),
@@ -281,7 +281,7 @@ pub const BROKER_CONFIGS: &[BrokerDef] = &[
         Some("CreateTime"),
         "Default of the topics' message.timestamp.type.",
     ),
-    fixed("log.preallocate", Kind::Boolean, Only("false"), Some("false"), "Fixed: segments grow in steps."),
+    dynamic("log.preallocate", Kind::Boolean, Only("false"), Some("false"), "Fixed: segments grow in steps."),
     dynamic("log.retention.bytes", Kind::Long, Any, Some("-1"), "Default of the topics' retention.bytes."),
     fixed(
         "log.retention.hours",
@@ -395,7 +395,7 @@ pub const BROKER_CONFIGS: &[BrokerDef] = &[
         Some("104857600"),
         "segment.bytes of __consumer_offsets when it is created.",
     ),
-    fixed(
+    dynamic(
         "producer.id.expiration.ms",
         Kind::Int,
         AtLeast(1),
@@ -458,7 +458,7 @@ pub const BROKER_CONFIGS: &[BrokerDef] = &[
         Some("604800000"),
         "How long an unused transactional id is kept.",
     ),
-    fixed(
+    dynamic(
         "unclean.leader.election.enable",
         Kind::Boolean,
         Only("false"),

@@ -148,7 +148,7 @@ fn alter_brokers(draft: &mut Draft<'_>, id: Option<NodeId>, change: &Change) -> 
     if values == *current {
         return Ok(());
     }
-    for (for_all, for_one) in every_view(image, id, &values) {
+    for (for_all, for_one) in every_view(image, id, &values, &none) {
         check_together(&image.config().with_dynamic(for_all.clone(), for_one.clone()))?;
     }
     let key = id.map_or(Key::BrokerConfigs, Key::OneBrokerConfigs);
@@ -160,11 +160,15 @@ fn alter_brokers(draft: &mut Draft<'_>, id: Option<NodeId>, change: &Change) -> 
 }
 
 /// What the brokers that a change reaches will see: configs of all, and over them their own.
-fn every_view<'a>(image: &'a Image, id: Option<NodeId>, values: &'a Values) -> Vec<(&'a Values, &'a Values)> {
-    static NONE: Values = Values::new();
+fn every_view<'a>(
+    image: &'a Image,
+    id: Option<NodeId>,
+    values: &'a Values,
+    none: &'a Values,
+) -> Vec<(&'a Values, &'a Values)> {
     match id {
         Some(_) => vec![(image.config().for_all(), values)],
-        None => std::iter::once(&NONE).chain(image.by_broker.values()).map(|own| (values, own)).collect(),
+        None => std::iter::once(none).chain(image.by_broker.values()).map(|own| (values, own)).collect(),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::config_kind::{Kind, Source};
 use crate::group_table::{GROUP_CONFIGS, GroupDef};
 use crate::image::{Image, Overrides};
 use crate::settings::scaled;
-use crate::topic_table::{TOPIC_CONFIGS, TopicDef};
+use crate::topic_table::{Behind, TOPIC_CONFIGS, TopicDef};
 
 /// One config as DescribeConfigs shows it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -53,7 +53,8 @@ impl Image {
     /// What holds for all brokers while running (the empty resource name), in name order.
     pub fn describe_all_brokers(&self) -> Vec<DescribedConfig> {
         let for_all = |mut config: DescribedConfig| {
-            config.synonyms.retain(|synonym| synonym.source == Source::DynamicDefaultBroker);
+            let name = config.name;
+            config.synonyms.retain(|one| one.source == Source::DynamicDefaultBroker && one.name == name);
             let first = config.synonyms.first()?;
             (config.value, config.source) = (first.value.clone(), first.source);
             Some(config)
@@ -84,9 +85,23 @@ fn describe_group_config(config: &BrokerConfig, def: &'static GroupDef, own: Opt
 }
 
 fn describe_broker_config(config: &BrokerConfig, def: &'static BrokerDef) -> DescribedConfig {
-    let values = values_of(config, def).into_iter().map(|value| (value, 1)).collect();
+    let own = values_of(config, def);
+    let value = own.first().and_then(|first| first.value.clone());
+    let values = match family(def.name) {
+        Some(family) => {
+            family.iter().filter_map(|one| broker_def(one.name)).flat_map(|def| values_of(config, def)).collect()
+        }
+        None => own,
+    };
+    let values = values.into_iter().map(|value| (value, 1)).collect();
     let described = described(def.name, def.kind, def.documentation, None, values);
-    DescribedConfig { read_only: !def.dynamic, sensitive: def.kind == Kind::Password, ..described }
+    DescribedConfig { value, read_only: !def.dynamic, sensitive: def.kind == Kind::Password, ..described }
+}
+
+/// Names of one thing in several units (`log.retention.ms`, `.minutes`, `.hours`): each is told of all of them.
+fn family(name: &str) -> Option<&'static [Behind]> {
+    let is_here = |def: &&TopicDef| def.behind.len() > 1 && def.behind.iter().any(|behind| behind.name == name);
+    TOPIC_CONFIGS.iter().find(is_here).map(|def| def.behind)
 }
 
 /// A config in the values it has, the strongest first, each with the factor that makes it one of this config's unit;
@@ -158,6 +173,10 @@ mod tests {
         assert_eq!((own.value.as_deref(), own.source, own.synonyms.len()), (Some("5"), Source::Topic, 3));
         let partitions = one(image.describe_broker(), "num.partitions");
         assert!(partitions.read_only && partitions.source == Source::StaticBroker);
+        let hours = one(image.describe_broker(), "log.retention.hours");
+        assert_eq!((hours.value.as_deref(), hours.source), (Some("2"), Source::StaticBroker));
+        let ms = one(image.describe_broker(), "log.retention.ms");
+        assert_eq!((ms.value.as_deref(), ms.source, &ms.synonyms), (None, Source::StaticBroker, &hours.synonyms));
         let rack = one(image.describe_broker(), "broker.rack");
         assert_eq!((rack.value, rack.synonyms), (None, Vec::new()));
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use heddle_border::{Blocks, DiskOp, Done, Event, Failed, Fault, FileId, Token};
 use heddle_model::Mono;
-use heddle_model::limits::BLOCK_BYTES;
+use heddle_model::limits::{BLOCK_BYTES, READS_IN_FLIGHT_BYTES};
 use io_uring::{opcode, squeue, types};
 use nix::libc;
 use nix::sys::eventfd::EventFd;
@@ -59,6 +59,9 @@ pub(crate) struct Disk {
     root: PathBuf,
     files: FxHashMap<FileId, OpenFile>,
     ops: Slab<Op>,
+    /// Bytes of the reads in the ring, and the reads that wait for them, in order.
+    reading: usize,
+    unread: VecDeque<usize>,
     cold: Cold,
     trace: Option<Arc<Trace>>,
     warned: bool,
@@ -85,7 +88,16 @@ impl Step<'_> {
 impl Disk {
     /// To be called on the executor that runs the loop, which awaits `bridge` while `cold_under_way`.
     pub(crate) fn new(root: PathBuf, bridge: Rc<EventFd>, trace: Option<Arc<Trace>>) -> Disk {
-        Disk { root, files: FxHashMap::default(), ops: Slab::new(), cold: Cold::new(bridge), trace, warned: false }
+        Disk {
+            root,
+            files: FxHashMap::default(),
+            ops: Slab::new(),
+            reading: 0,
+            unread: VecDeque::new(),
+            cold: Cold::new(bridge),
+            trace,
+            warned: false,
+        }
     }
 
     pub(crate) fn submit(&mut self, token: Token, op: DiskOp, step: &mut Step<'_>) {
@@ -192,8 +204,27 @@ impl Disk {
             Work::Write { .. } => step.counters.disk_writes.add(1),
             Work::Sync => step.counters.disk_syncs.add(1),
         }
+        let is_read = matches!(work, Work::Read { .. });
         let slot = self.ops.insert(Op { token, file, at, done: 0, work, begun: step.clock.mono(), trace });
-        self.push(slot, step);
+        if is_read {
+            self.unread.push_back(slot);
+            self.push_reads(step);
+        } else {
+            self.push(slot, step);
+        }
+    }
+
+    /// As many of the reads that wait as may be under way at once.
+    fn push_reads(&mut self, step: &mut Step<'_>) {
+        while let Some(&slot) = self.unread.front() {
+            let bytes = self.ops[slot].read_bytes();
+            if self.reading > 0 && self.reading + bytes > READS_IN_FLIGHT_BYTES {
+                return;
+            }
+            self.unread.pop_front();
+            self.reading += bytes;
+            self.push(slot, step);
+        }
     }
 
     fn push(&mut self, slot: usize, step: &mut Step<'_>) {
@@ -211,6 +242,7 @@ impl Disk {
         match op.on_result(done.result, direct, step.counters) {
             Progress::More => self.push(slot, step),
             Progress::Over(result) => {
+                self.reading -= self.ops[slot].read_bytes();
                 let Op { token, file, done, work, begun, trace, .. } = self.ops.remove(slot);
                 if matches!(work, Work::Write { durable: true, .. } | Work::Sync) {
                     step.counters.syncs.record(step.clock.mono().since_us(begun));
@@ -218,6 +250,7 @@ impl Disk {
                 self.trace_end(trace, result.is_ok());
                 step.answer(token, work.into_answer(result, done));
                 self.release(file);
+                self.push_reads(step);
             }
         }
     }
@@ -330,6 +363,14 @@ enum Progress {
 }
 
 impl Op {
+    /// What it counts against the reads that may be under way.
+    fn read_bytes(&self) -> usize {
+        match &self.work {
+            Work::Read { buf } => buf.len(),
+            Work::Write { .. } | Work::Sync => 0,
+        }
+    }
+
     fn entry(&mut self, fd: types::Fd) -> squeue::Entry {
         let at = self.at + self.done as u64;
         match &mut self.work {

@@ -52,6 +52,33 @@ fn what_is_written_is_read() {
     stage.end();
 }
 
+/// More than may be under way at once, some larger than all of that: every read is answered, and a file closes behind them.
+#[test]
+fn reads_that_wait_for_others_are_answered() {
+    let stage = Stage::new("many-reads", 1);
+    let bytes = pattern(3, 4 << 20);
+    std::fs::write(stage.dir.join("m"), &bytes).unwrap();
+    let (file, _) = stage.open(1, "m", OpenMode::ReadOnly).unwrap();
+    let lens = [256 << 10, 3 << 20, 4096, 1 << 20].into_iter().cycle().take(40);
+    let asked: Vec<_> = lens.map(|len: usize| (stage.token(), len)).collect();
+    let read = |(token, len): &(_, usize)| {
+        let op = DiskOp::Read { file, at: 8192, buf: Blocks::zeroed(*len) };
+        Effect::Disk { token: *token, op }
+    };
+    let mut effects: Vec<Effect> = asked.iter().map(read).collect();
+    let close = stage.token();
+    effects.push(Effect::Disk { token: close, op: DiskOp::Close { file } });
+    stage.act(ONE, effects);
+    for (token, len) in asked {
+        match stage.disk_answer(token) {
+            Ok(Done::Read { buf, len: got }) => assert!(got == len && buf[..got] == bytes[8192..8192 + len]),
+            other => panic!("read answered {other:?}"),
+        }
+    }
+    finished(stage.disk_answer(close));
+    stage.end();
+}
+
 #[test]
 fn a_file_that_ends_within_a_block_reads_to_its_end() {
     let stage = Stage::new("ragged", 1);

@@ -1,5 +1,6 @@
 //! FindCoordinator (10), versions 0 to 6: who coordinates a group. Creates `__consumer_offsets` on first use.
-//! Nobody coordinates transactions: that is said with an error that clients do not retry.
+//! Nobody coordinates transactions: that is said with an error that clients do not retry. librdkafka, which asks in old
+//! versions, gives up for want of a permission only.
 
 use std::sync::Arc;
 
@@ -45,6 +46,7 @@ fn offsets_topic<'a>(cx: &Context<'a>) -> Option<&'a Arc<Topic>> {
 fn finish(asked: Asked, _: Vec<Answer>, cx: &mut Context<'_>) -> Reply {
     let of = |key: &StrBytes| match asked.key_type {
         GROUP => find(key, cx).ok_or(ErrorCode::CoordinatorNotAvailable),
+        TRANSACTION if cx.version() < 4 => Err(ErrorCode::TransactionalIdAuthorizationFailed),
         TRANSACTION => Err(ErrorCode::UnsupportedVersion),
         _ => Err(ErrorCode::InvalidRequest),
     };
@@ -98,7 +100,9 @@ fn message(error: ErrorCode) -> Option<StrBytes> {
     match error {
         ErrorCode::None => None,
         ErrorCode::InvalidRequest => Some(text("Unknown coordinator type.")),
-        ErrorCode::UnsupportedVersion => Some(text("Transactions are not served by this broker.")),
+        ErrorCode::UnsupportedVersion | ErrorCode::TransactionalIdAuthorizationFailed => {
+            Some(text("Transactions are not served by this broker."))
+        }
         _ => Some(text("The coordinator is not available.")),
     }
 }
