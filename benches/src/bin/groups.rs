@@ -45,11 +45,11 @@ fn run(cli: &Cli) -> io::Result<Option<Figures>> {
             let counts = (at_least_one(groups)?, at_least_one(connections)?);
             commits::paced(broker, server, counts, (interval, seconds), run)
         }
-        Run::Beside { group, topic, protocol, members } => {
+        Run::Beside { group, topic, protocol, members, partitions } => {
             let members = at_least_one(members)?;
             return match &*protocol {
-                "consumer" => consumer::beside(broker, &group, &topic, members),
-                assignor => beside::run(broker, &group, &topic, assignor, members),
+                "consumer" => consumer::beside(broker, &group, &topic, members, partitions),
+                assignor => beside::run(broker, &group, (&topic, partitions), assignor, members),
             }
             .map(|()| None);
         }

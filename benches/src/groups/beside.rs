@@ -56,13 +56,14 @@ struct Members {
     due: BinaryHeap<Reverse<(Instant, usize)>>,
 }
 
-/// Says `in` once every member has an assignment, and lives on until the standard input ends.
+/// `topic` with its partitions. Says `in` once every member has an assignment, and lives on until the standard input ends.
 ///
 /// # Errors
 /// The broker answers with an error or not at all, or one of the members is made the leader.
-pub fn run(broker: &str, group: &str, topic: &str, protocol: &str, count: usize) -> io::Result<()> {
+pub fn run(broker: &str, group: &str, topic: (&str, usize), protocol: &str, count: usize) -> io::Result<()> {
+    let (topic, partitions) = topic;
     let mut first = Blocking::connect(broker)?;
-    create_topic(&mut first, topic, count as i32)?;
+    create_topic(&mut first, topic, partitions as i32)?;
     let address = coordinators(&mut first, &[group.to_owned()])?.remove(0);
     let mut all = Members {
         net: Net::open(&vec![address; count])?,

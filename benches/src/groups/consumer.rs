@@ -96,12 +96,12 @@ pub fn run(broker: &str, server: Server, members: usize, rounds: usize, run: u64
 ///
 /// # Errors
 /// The broker answers with an error, or the members have no shares in three minutes.
-pub fn beside(broker: &str, group: &str, topic: &str, members: usize) -> io::Result<()> {
+pub fn beside(broker: &str, group: &str, topic: &str, members: usize, partitions: usize) -> io::Result<()> {
     let mut first = Blocking::connect(broker)?;
-    create_topic(&mut first, topic, members as i32)?;
+    create_topic(&mut first, topic, partitions as i32)?;
     let version = agree::<ConsumerGroupHeartbeatRequest>(&mut first, 1)?;
     let address = coordinators(&mut first, &[group.to_owned()])?.remove(0);
-    let mut group = Group::new(Net::open(&vec![address; members])?, version, group, topic, members);
+    let mut group = Group::new(Net::open(&vec![address; members])?, version, group, topic, partitions);
     for member in 0..members {
         group.send(member)?;
     }

@@ -42,7 +42,7 @@ pub enum Run {
         /// The group.
         #[arg(long)]
         group: String,
-        /// The members' own topic, of a partition for each; it is created.
+        /// The members' own topic; it is created.
         #[arg(long)]
         topic: String,
         /// `consumer` for KIP-848, else the assignor of the classic protocol: range, cooperative-sticky.
@@ -50,6 +50,9 @@ pub enum Run {
         protocol: String,
         #[arg(long, default_value_t = 1000)]
         members: usize,
+        /// Of the topic. Few: assignors of clients take minutes for a thousand members of a thousand partitions.
+        #[arg(long, default_value_t = 20)]
+        partitions: usize,
     },
     /// Committers of a group each, which commit again as soon as they are answered.
     Commits {

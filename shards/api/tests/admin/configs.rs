@@ -117,7 +117,7 @@ fn a_broker_is_configured_alone_over_what_stands_for_all() {
         let own = describe(&mut broker, 4, 4, "1", Some(&["log.retention.ms"])).configs.remove(0);
         assert_eq!((own.value.as_deref(), own.config_source, own.read_only), (Some("9"), 2, false));
         let sources: Vec<_> = own.synonyms.iter().map(|one| (one.value.as_deref(), one.source)).collect();
-        assert_eq!(sources, [(Some("9"), 2), (Some("8"), 3)]);
+        assert_eq!(sources, [(Some("9"), 2), (Some("8"), 3), (Some("168"), 5)]);
         let mut alter = |name: &str, op: i8| {
             let resources = vec![edited(4, name, &[("log.retention.ms", op, None)])];
             let request = IncrementalAlterConfigsRequest::default().with_resources(resources);
