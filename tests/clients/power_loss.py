@@ -134,6 +134,9 @@ class Disk:
                 if not self.is_faulty("prewrite", a[0]):
                     self.keep(self.files[a[0]], write)
         elif kind == "sync":
+            # The flush behind durable writes, where the device has no flag for them.
+            if self.is_faulty("write", a[0]):
+                return
             file, writes, length = what
             file.kept_length = max(file.kept_length, length)
             for write in writes:

@@ -21,6 +21,7 @@ use nix::sys::eventfd::EventFd;
 use crate::clock::Clock;
 use crate::cold::Outcome;
 use crate::disk::{self, Disk};
+use crate::flush::Durability;
 use crate::listen::{Accepted, Listeners, Occupancy};
 use crate::mailbox::{Mailbox, News, Peer};
 use crate::net::{self, Net};
@@ -50,6 +51,7 @@ pub(crate) struct Parts {
     pub(crate) ring: Ring,
     pub(crate) pool: Pool,
     pub(crate) data_dir: PathBuf,
+    pub(crate) durability: Durability,
     pub(crate) spin: Spin,
     pub(crate) counters: Arc<Counters>,
 }
@@ -106,7 +108,7 @@ impl<M: Machine> Core<M> {
             ring: parts.ring,
             net: Net::new(me, parts.pool, shared.occupancy.clone()),
             listeners: Listeners::new(shared.occupancy.clone()),
-            disk: Disk::new(parts.data_dir, bridge.clone(), shared.trace.clone()),
+            disk: Disk::new(parts.data_dir, parts.durability, bridge.clone(), shared.trace.clone()),
             spin: parts.spin,
             bridge,
             awaited,
@@ -281,6 +283,10 @@ impl<M: Machine> Core<M> {
             Kind::Disk => {
                 let (disk, mut step) = self.disk_step();
                 disk.on_done(done, &mut step);
+            }
+            Kind::Flush => {
+                let (disk, mut step) = self.disk_step();
+                disk.on_flushed(done, &mut step);
             }
             Kind::Accept => {
                 if let Some(accepted) = self.listeners.on_accept(done, self.now, &mut self.ring) {

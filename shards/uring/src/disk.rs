@@ -1,4 +1,5 @@
-//! Disk operations of one core: reads, writes and syncs in the ring, everything else handed to the cold queue.
+//! Disk operations of one core: reads, writes and syncs in the ring, everything else handed to the cold queue. How
+//! writes become durable stands in `flush.rs`.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -20,6 +21,7 @@ use slab::Slab;
 use crate::clock::Clock;
 use crate::cold::{self, Cold, Gave, Opened, Outcome};
 use crate::fault;
+use crate::flush::{Durability, Flush, Flushes};
 use crate::path::{resolve, resolve_dir};
 use crate::ring::{Completion, Kind, Ring};
 use crate::stats::Counters;
@@ -28,18 +30,19 @@ use crate::trace::Trace;
 /// The kernel moves at most this much at once (MAX_RW_COUNT, rounded down). Bytes.
 const STEP_BYTES: usize = 1 << 30;
 
-struct OpenFile {
-    file: Arc<File>,
-    path: String,
+pub(crate) struct OpenFile {
+    pub(crate) file: Arc<File>,
+    pub(crate) path: String,
     direct: bool,
     /// Operations under way.
     busy: u32,
+    pub(crate) flushes: Flushes,
     closing: Option<Token>,
 }
 
 enum Work {
     Read { buf: Blocks },
-    Write { buf: Blocks, durable: bool },
+    Write { buf: Blocks, durable: Option<Durability> },
     Sync,
 }
 
@@ -57,13 +60,17 @@ struct Op {
 
 pub(crate) struct Disk {
     root: PathBuf,
-    files: FxHashMap<FileId, OpenFile>,
+    pub(crate) files: FxHashMap<FileId, OpenFile>,
     ops: Slab<Op>,
     /// Bytes of the reads in the ring, and the reads that wait for them, in order.
     reading: usize,
     unread: VecDeque<usize>,
+    durability: Durability,
+    pub(crate) flushes: Slab<Flush>,
+    /// Emptied lists of the operations that a flush covered.
+    pub(crate) spare_covers: Vec<Vec<usize>>,
     cold: Cold,
-    trace: Option<Arc<Trace>>,
+    pub(crate) trace: Option<Arc<Trace>>,
     warned: bool,
 }
 
@@ -87,11 +94,14 @@ impl Step<'_> {
 
 impl Disk {
     /// To be called on the executor that runs the loop, which awaits `bridge` while `cold_under_way`.
-    pub(crate) fn new(root: PathBuf, bridge: Rc<EventFd>, trace: Option<Arc<Trace>>) -> Disk {
+    pub(crate) fn new(root: PathBuf, durability: Durability, bridge: Rc<EventFd>, trace: Option<Arc<Trace>>) -> Disk {
         Disk {
             root,
+            durability,
             files: FxHashMap::default(),
             ops: Slab::new(),
+            flushes: Slab::new(),
+            spare_covers: Vec::new(),
             reading: 0,
             unread: VecDeque::new(),
             cold: Cold::new(bridge),
@@ -104,6 +114,7 @@ impl Disk {
         match op {
             DiskOp::Read { file, at, buf } => self.start(token, file, at, Work::Read { buf }, step),
             DiskOp::Write { file, at, buf, durable } => {
+                let durable = durable.then(|| self.durability_of(file));
                 self.start(token, file, at, Work::Write { buf, durable }, step);
             }
             DiskOp::Sync { file } => self.start(token, file, 0, Work::Sync, step),
@@ -227,6 +238,11 @@ impl Disk {
         }
     }
 
+    /// Buffered files keep the flag: a failed write-back is told to one flush only, and it may be another's.
+    fn durability_of(&self, file: FileId) -> Durability {
+        if self.files.get(&file).is_some_and(|open| open.direct) { self.durability } else { Durability::Flag }
+    }
+
     fn push(&mut self, slot: usize, step: &mut Step<'_>) {
         let op = &mut self.ops[slot];
         let fd = types::Fd(self.files[&op.file].file.as_raw_fd());
@@ -242,17 +258,28 @@ impl Disk {
         match op.on_result(done.result, direct, step.counters) {
             Progress::More => self.push(slot, step),
             Progress::Over(result) => {
-                self.reading -= self.ops[slot].read_bytes();
-                let Op { token, file, done, work, begun, trace, .. } = self.ops.remove(slot);
-                if matches!(work, Work::Write { durable: true, .. } | Work::Sync) {
-                    step.counters.syncs.record(step.clock.mono().since_us(begun));
-                }
+                self.reading -= op.read_bytes();
+                let (file, trace) = (op.file, op.trace);
+                let flushed = matches!(op.work, Work::Write { durable: Some(Durability::Flush), .. });
                 self.trace_end(trace, result.is_ok());
-                step.answer(token, work.into_answer(result, done));
-                self.release(file);
+                if flushed && result.is_ok() {
+                    self.on_written(slot, file, step);
+                } else {
+                    self.end(slot, result, step);
+                }
                 self.push_reads(step);
             }
         }
+    }
+
+    /// An operation is over, and durable if it was to be.
+    pub(crate) fn end(&mut self, slot: usize, result: Result<(), Fault>, step: &mut Step<'_>) {
+        let Op { token, file, done, work, begun, .. } = self.ops.remove(slot);
+        if matches!(work, Work::Write { durable: Some(_), .. } | Work::Sync) {
+            step.counters.syncs.record(step.clock.mono().since_us(begun));
+        }
+        step.answer(token, work.into_answer(result, done));
+        self.release(file);
     }
 
     pub(crate) fn cold_under_way(&self) -> bool {
@@ -289,7 +316,8 @@ impl Disk {
             let root = self.root.display();
             let _ = writeln!(io::stderr(), "heddle: {root} takes no direct I/O: files are buffered there");
         }
-        let old = self.files.insert(id, OpenFile { file, path, direct, busy: 0, closing: None });
+        let old =
+            self.files.insert(id, OpenFile { file, path, direct, busy: 0, flushes: Flushes::default(), closing: None });
         assert!(old.is_none(), "a file id is used once");
         Done::Opened { len }
     }
@@ -346,15 +374,15 @@ impl Disk {
         }
     }
 
-    fn trace_end(&self, number: u64, ok: bool) {
+    pub(crate) fn trace_end(&self, number: u64, ok: bool) {
         if let Some(trace) = self.trace.as_ref().filter(|_| number > 0) {
             trace.end(number, ok);
         }
     }
 }
 
-fn write_flags(durable: bool) -> i32 {
-    if durable { libc::RWF_DSYNC } else { 0 }
+fn write_flags(durable: Option<Durability>) -> i32 {
+    if durable == Some(Durability::Flag) { libc::RWF_DSYNC } else { 0 }
 }
 
 enum Progress {

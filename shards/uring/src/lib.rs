@@ -9,6 +9,7 @@ mod cold;
 mod core;
 mod disk;
 mod fault;
+mod flush;
 mod listen;
 mod mailbox;
 mod net;
@@ -22,5 +23,6 @@ mod stats;
 mod trace;
 mod work;
 
+pub use flush::Durability;
 pub use start::{CoreConfig, Options, Running, start};
 pub use stats::{SYNC_BOUNDS_US, Stats, Syncs};

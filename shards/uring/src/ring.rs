@@ -27,6 +27,8 @@ pub(crate) enum Kind {
     Rang = 7,
     /// A timeout of the parked core passed.
     Timeout = 8,
+    /// A flush behind durable writes.
+    Flush = 9,
 }
 
 impl Kind {
@@ -56,6 +58,7 @@ impl Completion {
             6 => Kind::Doorbell,
             7 => Kind::Rang,
             8 => Kind::Timeout,
+            9 => Kind::Flush,
             _ => Kind::Nobody,
         };
         Completion { kind, slot: data as u32, result: entry.result(), flags: entry.flags() }

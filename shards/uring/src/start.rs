@@ -15,6 +15,7 @@ use heddle_model::ShardId;
 
 use crate::clock::Clock;
 use crate::core::{Core, Parts, Shared};
+use crate::flush::Durability;
 use crate::listen::Occupancy;
 use crate::mailbox::{Mailbox, News, Peer};
 use crate::pool::Pool;
@@ -57,6 +58,8 @@ pub struct Options {
     pub receive_buffer_bytes: usize,
     /// Threads for `Effect::Work`, shared by all cores.
     pub work_threads: usize,
+    /// How durable writes are made; what suits the device if not said.
+    pub durability: Option<Durability>,
     /// Record every disk operation in this file and its neighbour `.data`; for tests.
     pub trace_writes: Option<PathBuf>,
 }
@@ -69,6 +72,7 @@ impl Options {
             receive_buffers: 64,
             receive_buffer_bytes: 64 * 1024,
             work_threads: 2,
+            durability: None,
             trace_writes: None,
         }
     }
@@ -162,13 +166,15 @@ fn spawn<M: Machine + 'static>(
     let spin = options.spin_of(&config);
     let (entries, buffers, buffer_bytes) =
         (options.ring_entries, options.receive_buffers, options.receive_buffer_bytes);
+    let durability = options.durability;
     let begin = move || async move {
         let _guard = AbortOnPanic(config.shard);
         std::fs::create_dir_all(&config.data_dir)?;
         let mut ring = Ring::new(entries)?;
         let pool = Pool::new(&mut ring, buffers, buffer_bytes)?;
         let descriptor = ring.duplicate()?;
-        let parts = Parts { me: config.shard, ring, pool, data_dir: config.data_dir, spin, counters };
+        let durability = durability.unwrap_or_else(|| Durability::of(&config.data_dir));
+        let parts = Parts { me: config.shard, ring, pool, data_dir: config.data_dir, durability, spin, counters };
         // Either end is gone only when the start was given up.
         if ready.send(descriptor).is_err() {
             return Ok(());

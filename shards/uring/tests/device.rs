@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use heddle_border::{Blocks, DiskOp, Done, Failed, Fault, FileId, OpenMode};
+use heddle_uring::Durability;
 use support::{Stage, blocks, pattern};
 
 const MIB: u64 = 1 << 20;
@@ -64,9 +65,12 @@ fn run(command: &mut Command) -> bool {
     command.output().is_ok_and(|output| output.status.success())
 }
 
-fn stage_on(device: &Device, name: &str) -> Stage {
+fn stage_on(device: &Device, name: &str, durability: Durability) -> Stage {
     let dir = device.dir.clone();
-    Stage::with(name, 1, move |options| options.cores[0].data_dir = dir)
+    Stage::with(name, 1, move |options| {
+        options.cores[0].data_dir = dir;
+        options.durability = Some(durability);
+    })
 }
 
 fn write(file: FileId, at: u64, durable: bool) -> DiskOp {
@@ -75,8 +79,17 @@ fn write(file: FileId, at: u64, durable: bool) -> DiskOp {
 
 #[test]
 fn what_is_promised_durable_has_reached_the_device() {
-    let Some(device) = Device::new("durable") else { return };
-    let stage = stage_on(&device, "device-durable");
+    promises_are_kept("durable-flag", Durability::Flag);
+}
+
+#[test]
+fn what_is_promised_durable_has_reached_the_device_by_a_flush() {
+    promises_are_kept("durable-flush", Durability::Flush);
+}
+
+fn promises_are_kept(name: &str, durability: Durability) {
+    let Some(device) = Device::new(name) else { return };
+    let stage = stage_on(&device, name, durability);
     let (file, _) = stage.open(1, "f", OpenMode::Create).unwrap();
     stage.disk(DiskOp::Prewrite { file, from: 0, len: MIB }).unwrap();
 
@@ -114,7 +127,7 @@ fn what_is_promised_durable_has_reached_the_device() {
 #[test]
 fn prewriting_takes_all_it_needs_or_nothing() {
     let Some(device) = Device::new("full") else { return };
-    let stage = stage_on(&device, "device-full");
+    let stage = stage_on(&device, "device-full", Durability::Flag);
     let (file, _) = stage.open(1, "f", OpenMode::Create).unwrap();
     let (free, flushes) = (device.free(), device.flushes());
     let refused: Result<Done, Failed> = stage.disk(DiskOp::Prewrite { file, from: 0, len: 2 * free / MIB * MIB });

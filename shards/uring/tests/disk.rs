@@ -3,6 +3,7 @@
 mod support;
 
 use heddle_border::{Blocks, DiskOp, Done, Effect, Entry, Failed, Fault, FileId, OpenMode};
+use heddle_uring::Durability;
 use support::{ONE, Stage, blocks, file_bytes, pattern};
 
 fn fault<T>(result: Result<T, Failed>) -> Fault {
@@ -267,8 +268,23 @@ fn a_file_system_without_direct_io_serves_too() {
 
 #[test]
 fn the_trace_tells_every_write_and_sync() {
-    let log = std::env::temp_dir().join(format!("heddle-uring-trace-{}.log", std::process::id()));
-    let stage = Stage::with("trace", 1, |options| options.trace_writes = Some(log.clone()));
+    let durable = ["start 2 write t 0 4096 true 0", "end 2 ok"];
+    check_trace("trace", Durability::Flag, &durable);
+}
+
+#[test]
+fn the_trace_tells_the_flush_behind_a_durable_write() {
+    let durable = ["start 2 write t 0 4096 false 0", "end 2 ok", "start 3 sync t", "end 3 ok"];
+    check_trace("trace-flush", Durability::Flush, &durable);
+}
+
+/// `durable`: what a durable write leaves.
+fn check_trace(name: &str, durability: Durability, durable: &[&str]) {
+    let log = std::env::temp_dir().join(format!("heddle-uring-{name}-{}.log", std::process::id()));
+    let stage = Stage::with(name, 1, |options| {
+        options.trace_writes = Some(log.clone());
+        options.durability = Some(durability);
+    });
     let (file, _) = stage.open(1, "t", OpenMode::Create).unwrap();
     written(stage.disk(DiskOp::Write { file, at: 0, buf: blocks(&pattern(1, 4096)), durable: true }));
     written(stage.disk(DiskOp::Write { file, at: 8192, buf: blocks(&pattern(2, 8192)), durable: false }));
@@ -277,20 +293,13 @@ fn the_trace_tells_every_write_and_sync() {
     assert_eq!(fault(stage.disk(DiskOp::Remove { path: "none".to_owned() })), Fault::NotFound);
     stage.end();
     let lines = std::fs::read_to_string(&log).unwrap();
-    let expected = [
-        "start 1 open Create t",
-        "end 1 ok",
-        "start 2 write t 0 4096 true 0",
-        "end 2 ok",
-        "start 3 write t 8192 8192 false 4096",
-        "end 3 ok",
-        "start 4 sync t",
-        "end 4 ok",
-        "start 5 sync-dir ",
-        "end 5 ok",
-        "start 6 remove none",
-        "end 6 failed",
-    ];
+    let mut expected: Vec<String> =
+        ["start 1 open Create t", "end 1 ok"].iter().chain(durable).map(ToString::to_string).collect();
+    let rest = ["write t 8192 8192 false 4096", "sync t", "sync-dir ", "remove none"];
+    for (what, number) in rest.iter().zip(expected.len() / 2 + 1..) {
+        let well = if what.starts_with("remove") { "failed" } else { "ok" };
+        expected.extend([format!("start {number} {what}"), format!("end {number} {well}")]);
+    }
     assert_eq!(lines.lines().collect::<Vec<_>>(), expected);
     let data = log.with_extension("log.data");
     let contents = std::fs::read(&data).unwrap();
