@@ -3,7 +3,7 @@
 #![no_main]
 
 use bytes::Bytes;
-use heddle_model::Codec;
+use heddle_model::{Codec, Offset};
 use heddle_records::*;
 use libfuzzer_sys::fuzz_target;
 
@@ -25,7 +25,7 @@ fuzz_target!(|data: &[u8]| {
 fn read_all_ways(bytes: &[u8]) {
     let batch = Bytes::copy_from_slice(bytes);
     let shape = validate_shape(bytes);
-    let deep = validate_payload(&batch, LIMIT);
+    let deep = inspect(&batch, LIMIT, |_, _| ());
     if let Ok(header) = shape {
         assert!(crc_is_right(bytes));
         assert_eq!(header.total_bytes(), bytes.len());
@@ -42,7 +42,8 @@ fn read_all_ways(bytes: &[u8]) {
             assert!(validate_shape(&plain).is_ok());
         }
     }
-    let _ = (find_timestamp(&batch, 5, LIMIT), max_timestamp_record(&batch, LIMIT), marker_kind(bytes));
+    let (start, limit) = (Offset(3), LIMIT);
+    let _ = (find_timestamp(&batch, 5, start, limit), max_timestamp_record(&batch, start, limit), marker_kind(bytes));
     let walked = batches(bytes).map_while(Result::ok).map(|(_, batch)| batch.len()).sum::<usize>();
     assert!(walked <= bytes.len());
 }

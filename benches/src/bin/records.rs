@@ -47,6 +47,9 @@ fn main() {
         measure(&only, &format!("unpack {codec:?} (ratio {ratio:.1})"), bytes, &mut || {
             assert_eq!(payload(black_box(&packed), LIMIT).map(|it| it.len()), Ok(bytes));
         });
+        measure(&only, &format!("inspect {codec:?} (ratio {ratio:.1})"), bytes, &mut || {
+            assert!(inspect(black_box(&packed), LIMIT, |_, _| ()).is_ok());
+        });
         measure(&only, &format!("pack {codec:?} level {level}"), bytes, &mut || {
             black_box(compress(black_box(&unpacked), codec, level));
         });

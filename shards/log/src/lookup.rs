@@ -52,23 +52,30 @@ enum Best {
 }
 
 impl Log {
-    /// The first record from `from` on and below `upto` whose timestamp is at least `at_or_after` (ms since 1970). `None`:
-    /// it comes as `Output::Found`. A packed batch is handed out to be unpacked by the caller, who skips records below
-    /// `start`, and asks again from behind it if its header claims a timestamp that none of its records has.
+    /// The first record from `from` (or from the log start, if that is later) to below `upto` whose timestamp is at least
+    /// `at_or_after` (ms since 1970). `None`: it comes as `Output::Found`. A packed batch is handed out to be unpacked by
+    /// the caller, who skips records below both bounds, and asks again from behind the batch if nothing is left in it.
     pub fn find_time(
         &mut self,
         id: u64,
-        from: Offset,
         at_or_after: i64,
+        from: Offset,
         upto: Offset,
         out: &mut Vec<Effect>,
     ) -> Option<Result<Found, ReadFault>> {
-        self.find(id, Question::Time { from, at_or_after, upto }, out)
+        self.find(id, Question::Time { at_or_after, from, upto }, out)
     }
 
-    /// The first record below `upto` with the largest timestamp. `None`: it comes as `Output::Found`.
-    pub fn max_timestamp(&mut self, id: u64, upto: Offset, out: &mut Vec<Effect>) -> Option<Result<Found, ReadFault>> {
-        self.find(id, Question::Largest { upto }, out)
+    /// The first record in the same range with the largest timestamp. `None`: it comes as `Output::Found`. Packed batches
+    /// as in `find_time`.
+    pub fn max_timestamp(
+        &mut self,
+        id: u64,
+        from: Offset,
+        upto: Offset,
+        out: &mut Vec<Effect>,
+    ) -> Option<Result<Found, ReadFault>> {
+        self.find(id, Question::Largest { from, upto }, out)
     }
 
     fn find(&mut self, id: u64, question: Question, out: &mut Vec<Effect>) -> Option<Result<Found, ReadFault>> {
@@ -81,15 +88,15 @@ impl Log {
     pub(crate) fn attempt_time(
         &mut self,
         query: &Query,
-        from: Offset,
         at_or_after: i64,
+        from: Offset,
         upto: Offset,
     ) -> Attempt<Found> {
         to_attempt(self.search_time(query, at_or_after, Range { start: self.start.max(from), upto }))
     }
 
-    pub(crate) fn attempt_largest(&mut self, query: &Query, upto: Offset) -> Attempt<Found> {
-        to_attempt(self.search_largest(query, Range { start: self.start, upto }))
+    pub(crate) fn attempt_largest(&mut self, query: &Query, from: Offset, upto: Offset) -> Attempt<Found> {
+        to_attempt(self.search_largest(query, Range { start: self.start.max(from), upto }))
     }
 
     fn search_time(&mut self, query: &Query, time: i64, range: Range) -> Result<Found, Stop> {
@@ -118,11 +125,31 @@ impl Log {
         Ok(Found::None)
     }
 
-    /// Two descents: who has the largest timestamp, as coarsely as possible, and then where it is.
+    /// A batch that begins below the start may have its largest timestamp there. What is left of it then competes with
+    /// all that follows.
     fn search_largest(&mut self, query: &Query, range: Range) -> Result<Found, Stop> {
+        let Some((largest, batch)) = self.batch_with_largest(query, range)? else { return Ok(Found::None) };
+        let found = find_in_batch(&batch, range.start, |timestamp| timestamp == largest).map_err(Stop::Fault)?;
+        let (None, Ok(header)) = (&found, Header::read(&batch)) else { return Ok(found.unwrap_or(Found::None)) };
+        let left = largest_in_batch(&batch, &header, range.start).map_err(Stop::Fault)?;
+        if header.base_offset >= range.start {
+            // Its header claims a timestamp that no record has: then it is the largest that one has.
+            return Ok(left);
+        }
+        let behind = Range { start: header.next_offset(), upto: range.upto };
+        let Some((largest, batch)) = self.batch_with_largest(query, behind)? else { return Ok(left) };
+        if matches!(left, Found::At { timestamp, .. } if timestamp >= largest) {
+            return Ok(left);
+        }
+        let found = find_in_batch(&batch, behind.start, |timestamp| timestamp == largest).map_err(Stop::Fault)?;
+        Ok(found.unwrap_or(left))
+    }
+
+    /// Two descents: who has the largest timestamp, as coarsely as possible, and then where it is.
+    fn batch_with_largest(&mut self, query: &Query, range: Range) -> Result<Option<(i64, Bytes)>, Stop> {
         let (largest, best) = self.largest(query, range)?;
         let batch = match best {
-            Best::Nowhere => return Ok(Found::None),
+            Best::Nowhere => return Ok(None),
             Best::Batch(batch) => batch,
             Best::Span(key, span) => self.batch_with(query, key, &span, range, largest)?,
             Best::Segment(key) => {
@@ -133,14 +160,7 @@ impl Log {
                 }
             }
         };
-        // A producer's header may claim a timestamp that no record has: then it is the largest that one has.
-        let claimed = find_in_batch(&batch, range.start, |timestamp| timestamp == largest).map_err(Stop::Fault)?;
-        if let Some(found) = claimed {
-            return Ok(found);
-        }
-        let Some(largest) = largest_in_batch(&batch, range.start) else { return Ok(Found::None) };
-        let found = find_in_batch(&batch, range.start, |timestamp| timestamp == largest).map_err(Stop::Fault)?;
-        Ok(found.unwrap_or(Found::None))
+        Ok(Some((largest, batch)))
     }
 
     fn largest(&mut self, query: &Query, range: Range) -> Result<(i64, Best), Stop> {
@@ -284,10 +304,19 @@ fn find_in_batch(batch: &Bytes, start: Offset, is_right: impl Fn(i64) -> bool) -
     Ok(None)
 }
 
-/// The largest timestamp of the records at or beyond `start`, in a batch that is not packed.
-fn largest_in_batch(batch: &Bytes, start: Offset) -> Option<i64> {
-    let header = Header::read(batch).ok()?;
-    let all = records(&batch[HEADER_BYTES..], header.count).filter_map(Result::ok);
-    let counts = all.filter(|record| header.base_offset.plus(i64::from(record.offset_delta)) >= start);
-    counts.map(|record| header.timestamp_of(record.timestamp_delta)).max()
+/// The first record at or beyond `start` of a batch that is not packed with the largest timestamp of those.
+fn largest_in_batch(batch: &Bytes, header: &Header, start: Offset) -> Result<Found, ReadFault> {
+    let mut best: Option<(Offset, i64)> = None;
+    for record in records(&batch[HEADER_BYTES..], header.count) {
+        let Ok(record) = record else {
+            return Err(ReadFault::Damaged { from: header.base_offset, to: header.next_offset() });
+        };
+        let offset = header.base_offset.plus(i64::from(record.offset_delta));
+        let timestamp = header.timestamp_of(record.timestamp_delta);
+        if offset >= start && best.is_none_or(|(_, largest)| timestamp > largest) {
+            best = Some((offset, timestamp));
+        }
+    }
+    let at = |(offset, timestamp)| Found::At { offset, timestamp, term: header.leader_epoch };
+    Ok(best.map_or(Found::None, at))
 }

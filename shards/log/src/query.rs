@@ -22,8 +22,8 @@ pub(crate) enum Want {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Question {
     Read { from: Offset, upto: Offset, max_bytes: usize, at_least_one: bool },
-    Time { from: Offset, at_or_after: i64, upto: Offset },
-    Largest { upto: Offset },
+    Time { at_or_after: i64, from: Offset, upto: Offset },
+    Largest { from: Offset, upto: Offset },
 }
 
 /// A question under way. What was fetched for it stays with it, so that the cache may evict at any time.
@@ -107,10 +107,10 @@ impl Log {
             Question::Read { from, upto, max_bytes, at_least_one } => {
                 self.attempt_read(&query, from, upto, max_bytes, at_least_one, out).map(Answer::Read)
             }
-            Question::Time { from, at_or_after, upto } => {
-                self.attempt_time(&query, from, at_or_after, upto).map(Answer::Found)
+            Question::Time { at_or_after, from, upto } => {
+                self.attempt_time(&query, at_or_after, from, upto).map(Answer::Found)
             }
-            Question::Largest { upto } => self.attempt_largest(&query, upto).map(Answer::Found),
+            Question::Largest { from, upto } => self.attempt_largest(&query, from, upto).map(Answer::Found),
         };
         match attempt {
             Attempt::Done(Ok(answer)) => Ok(answer),

@@ -28,6 +28,9 @@ pub const READS_IN_FLIGHT_BYTES: usize = 1024 * 1024;
 
 /// The largest record batch that any setting may allow. Bytes.
 pub const BATCH_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// What the records of one packed batch may unpack to. They are looked through piece by piece and never held together.
+/// Bytes.
+pub const UNPACKED_BYTES_MAX: usize = 512 * 1024 * 1024;
 /// What one span of a segment holds, unless a single batch is larger. Bytes.
 pub const SPAN_BYTES: usize = 256 * 1024;
 /// Segments grow by steps of this size. Bytes.
@@ -49,6 +52,7 @@ const _: () = assert!(FRAME_PAYLOAD_BYTES * FRAMES_IN_FLIGHT <= FRAMES_IN_FLIGHT
 const _: () = assert!(JOURNAL_FIRST_FILE_BYTES <= JOURNAL_FILE_BYTES);
 const _: () = assert!((BATCH_BYTES_MAX as u64) < JOURNAL_FILE_BYTES);
 const _: () = assert!(BATCH_BYTES_MAX <= REQUEST_BYTES_MAX);
+const _: () = assert!(BATCH_BYTES_MAX <= UNPACKED_BYTES_MAX);
 const _: () = assert!(FETCH_BYTES_MAX >= BATCH_BYTES_MAX);
 const _: () = assert!(SPAN_BYTES.is_multiple_of(BLOCK_BYTES));
 const _: () = assert!(SEGMENT_STEP_BYTES.is_multiple_of(BLOCK_BYTES as u64));

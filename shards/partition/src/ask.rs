@@ -73,7 +73,7 @@ pub struct Append {
     pub acks: Acks,
     /// Exactly one record batch v2 as it came from the wire: base offset and leader epoch are still the client's. The
     /// replica checks size, CRC, sequence and timestamps, and copies it. Foreign memory is not kept beyond the turn,
-    /// except while a batch is being recoded off the turn.
+    /// except while a batch is being looked through or recoded off the turn.
     pub batch: Bytes,
     /// Refuse zstd (produce requests below version 7).
     pub zstd_allowed: bool,

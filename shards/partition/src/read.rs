@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use heddle_border::{Effect, Token};
 use heddle_log::{COMPACTION_WORK, Found, ReadFault};
-use heddle_model::limits::BATCH_BYTES_MAX;
+use heddle_model::limits::UNPACKED_BYTES_MAX;
 use heddle_model::{Offset, Term, Ticket};
+use heddle_records::Header;
 
 use crate::replica::{Replica, World};
 use crate::write::refuse;
@@ -17,8 +18,8 @@ use crate::{Answer, FoundOffset, OffsetQuery, Read, Records, Refusal, Visibility
 pub(crate) struct Reads {
     next: u64,
     waiting: BTreeMap<u64, Waiting>,
-    /// Timestamp searches in compressed batches, by work number. Counted apart from `Line`'s work.
-    decoding: BTreeMap<u32, Search>,
+    /// Timestamp searches in compressed batches by work number, each with its batch. Counted apart from `Line`'s work.
+    decoding: BTreeMap<u32, (Search, Header)>,
 }
 
 enum Waiting {
@@ -30,16 +31,19 @@ enum Waiting {
 #[derive(Clone, Copy)]
 struct Search {
     ticket: Ticket,
-    query: OffsetQuery,
-    visibility: Visibility,
+    /// `AtOrAfter`; `None`: the largest.
+    at_or_after: Option<i64>,
+    from: Offset,
+    upto: Offset,
+    /// Found before `from`, in view of which a larger one is sought.
+    best: Option<(Offset, i64, Term)>,
 }
 
 /// Work numbers of searches start here, those of `Line` below the log's own.
 const SEARCH_WORK: u32 = 1 << 31;
 const _: () = assert!(COMPACTION_WORK < SEARCH_WORK);
-/// What work on a packed batch gives: the offset, timestamp and leader epoch of the record, or where the next batch begins.
-const FOUND_BYTES: usize = 20;
-const NEXT_BYTES: usize = 8;
+/// What a search off the turn found: offset, timestamp, term.
+const FOUND_BYTES: usize = 8 + 8 + 4;
 
 impl Reads {
     fn number(&mut self) -> u64 {
@@ -67,7 +71,10 @@ impl Replica {
             world.answers.push((ticket, Answer::Read(answer)));
             return;
         }
-        let upto = self.visible(read.visibility);
+        let upto = match read.visibility {
+            Visibility::HighWatermark => self.high_watermark(),
+            Visibility::LastStable => self.last_stable(),
+        };
         if read.from >= upto || (read.max_bytes == 0 && !read.at_least_one) {
             world.answers.push((ticket, Answer::Read(self.no_records())));
             return;
@@ -107,7 +114,10 @@ impl Replica {
         epoch: Option<Term>,
         world: &mut World<'_>,
     ) {
-        let visible = self.visible(visibility);
+        let visible = match visibility {
+            Visibility::HighWatermark => self.high_watermark(),
+            Visibility::LastStable => self.last_stable(),
+        };
         let have = if visible > from { self.log.bytes_between(from, visible) } else { 0 };
         if self.damaged || self.may_read(epoch).is_err() || from < self.log_start() || have >= min_bytes.max(1) {
             world.answers.push((ticket, Answer::Ready));
@@ -127,93 +137,116 @@ impl Replica {
         if let Err(refusal) = self.may_read(epoch) {
             return refuse(ticket, refusal, world);
         }
+        let visible = match visibility {
+            Visibility::HighWatermark => self.high_watermark(),
+            Visibility::LastStable => self.last_stable(),
+        };
         if self.damaged && matches!(query, OffsetQuery::Latest | OffsetQuery::MaxTimestamp) {
             // Where the log ended is not known, and offsets that were handed out never go back (trap 19).
             return refuse(ticket, Refusal::Storage, world);
         }
-        match query {
-            OffsetQuery::Latest => {
-                let visible = self.visible(visibility);
-                self.answer_offset(ticket, Some(visible), -1, self.group.term(), world);
-            }
+        let at_or_after = match query {
+            OffsetQuery::Latest => return self.answer_offset(ticket, Some(visible), -1, self.group.term(), world),
             OffsetQuery::Earliest => {
                 let term = self.group.history().point(self.log_start()).term;
-                self.answer_offset(ticket, Some(self.log_start()), -1, term, world);
+                return self.answer_offset(ticket, Some(self.log_start()), -1, term, world);
             }
-            OffsetQuery::MaxTimestamp | OffsetQuery::AtOrAfter(_) => {
-                self.search(Search { ticket, query, visibility }, self.log_start(), world);
-            }
-        }
+            OffsetQuery::MaxTimestamp => None,
+            OffsetQuery::AtOrAfter(time) => Some(time),
+        };
+        let search = Search { ticket, at_or_after, from: self.log_start(), upto: visible, best: None };
+        self.search(search, world);
     }
 
-    /// Look for a record by its time, from `from` on.
-    fn search(&mut self, search: Search, from: Offset, world: &mut World<'_>) {
-        let visible = self.visible(search.visibility);
-        let id = self.reads.number();
-        let result = match search.query {
-            OffsetQuery::AtOrAfter(time) => self.log.find_time(id, from, time, visible, world.effects),
-            _ => self.log.max_timestamp(id, visible, world.effects),
+    fn search(&mut self, search: Search, world: &mut World<'_>) {
+        let (id, Search { from, upto, .. }) = (self.reads.number(), search);
+        let result = match search.at_or_after {
+            Some(time) => self.log.find_time(id, time, from, upto, world.effects),
+            None => self.log.max_timestamp(id, from, upto, world.effects),
         };
         match result {
-            Some(result) => self.answer_found(search, result, world),
+            Some(result) => self.on_search(search, result, world),
             None => {
                 self.reads.waiting.insert(id, Waiting::Offset(search));
             }
         }
     }
 
-    /// Where a reader's view ends.
-    fn visible(&self, visibility: Visibility) -> Offset {
-        match visibility {
-            Visibility::HighWatermark => self.high_watermark(),
-            Visibility::LastStable => self.last_stable(),
-        }
-    }
-
     pub(crate) fn on_found(&mut self, id: u64, result: Result<Found, ReadFault>, world: &mut World<'_>) {
         match self.reads.waiting.remove(&id) {
-            Some(Waiting::Offset(search)) => self.answer_found(search, result, world),
+            Some(Waiting::Offset(search)) => self.on_search(search, result, world),
             Some(Waiting::Records(_)) | None => unreachable!("the log answers each search once, as it was asked"),
         }
     }
 
-    fn answer_found(&mut self, search: Search, result: Result<Found, ReadFault>, world: &mut World<'_>) {
-        let ticket = search.ticket;
+    fn on_search(&mut self, search: Search, result: Result<Found, ReadFault>, world: &mut World<'_>) {
         match result {
-            Ok(Found::None) if self.damaged => refuse(ticket, Refusal::Storage, world),
-            Ok(Found::None) => self.answer_offset(ticket, None, -1, Term(-1), world),
+            Ok(Found::None) => self.end_search(search, None, world),
             Ok(Found::At { offset, timestamp, term }) => {
-                self.answer_offset(ticket, Some(offset), timestamp, term, world)
+                self.end_search(search, Some((offset, timestamp, term)), world)
             }
             Ok(Found::Compressed { batch }) => self.search_off_turn(search, batch, world),
             Err(fault) => {
                 self.report(format!("a search by time failed: {fault:?}"), world);
-                refuse(ticket, Refusal::Storage, world);
+                refuse(search.ticket, Refusal::Storage, world);
             }
         }
     }
 
+    fn end_search(&mut self, search: Search, found: Option<(Offset, i64, Term)>, world: &mut World<'_>) {
+        // The earlier of two with the same time.
+        let found = match (search.best, found) {
+            (Some(best), Some(found)) => Some(if found.1 > best.1 { found } else { best }),
+            (best, found) => best.or(found),
+        };
+        match found {
+            Some((offset, timestamp, term)) => self.answer_offset(search.ticket, Some(offset), timestamp, term, world),
+            None if self.damaged => refuse(search.ticket, Refusal::Storage, world),
+            None => self.answer_offset(search.ticket, None, -1, Term(-1), world),
+        }
+    }
+
     fn search_off_turn(&mut self, search: Search, batch: Bytes, world: &mut World<'_>) {
+        let header = Header::read(&batch).expect("the log hands out whole batches");
         let work = SEARCH_WORK | (self.reads.number() as u32 & (SEARCH_WORK - 1));
-        self.reads.decoding.insert(work, search);
+        // The batch may begin below the log start; records there do not exist any more.
+        let search = Search { from: search.from.max(self.log_start()), ..search };
+        self.reads.decoding.insert(work, (search, header));
         let run = Box::new(move || {
-            let found = match search.query {
-                OffsetQuery::AtOrAfter(time) => heddle_records::find_timestamp(&batch, time, BATCH_BYTES_MAX),
-                _ => heddle_records::max_timestamp_record(&batch, BATCH_BYTES_MAX),
+            let found = match search.at_or_after {
+                Some(time) => heddle_records::find_timestamp(&batch, time, search.from, UNPACKED_BYTES_MAX),
+                None => heddle_records::max_timestamp_record(&batch, search.from, UNPACKED_BYTES_MAX),
             };
             let mut out = BytesMut::with_capacity(FOUND_BYTES);
-            match (found, heddle_records::Header::read(&batch)) {
-                (Ok(Some((offset, timestamp))), Ok(header)) => {
+            match found {
+                Ok(Some((offset, timestamp))) => {
                     out.put_i64(offset.0);
                     out.put_i64(timestamp);
                     out.put_i32(header.leader_epoch.0);
                 }
-                (Ok(None), Ok(header)) => out.put_i64(header.next_offset().0),
-                (Err(_), _) | (_, Err(_)) => {}
+                Ok(None) => {}
+                Err(_) => out.put_u8(0),
             }
             out.freeze()
         });
         world.effects.push(Effect::Work { token: Token { owner: self.owner, seq: work }, run });
+    }
+
+    fn on_searched(&mut self, search: Search, header: Header, result: Option<Bytes>, world: &mut World<'_>) {
+        let found = match result {
+            Some(mut bytes) if bytes.len() == FOUND_BYTES => {
+                Some((Offset(bytes.get_i64()), bytes.get_i64(), Term(bytes.get_i32())))
+            }
+            Some(bytes) if bytes.is_empty() => None,
+            _ => return refuse(search.ticket, Refusal::Corrupt("a stored batch does not decode".into()), world),
+        };
+        let behind = Search { from: header.next_offset(), ..search };
+        match (search.at_or_after, found) {
+            (Some(_), None) => self.search(behind, world),
+            // The batch's largest timestamp may stand below the start: what is left of it competes with what follows.
+            (None, _) if header.base_offset < search.from => self.search(Search { best: found, ..behind }, world),
+            (_, found) => self.end_search(search, found, world),
+        }
     }
 
     /// Work off the turn ended: a search here, or a batch of the write path.
@@ -225,27 +258,14 @@ impl Replica {
             return self.on_prepared(work, result, world);
         }
         // Not found: the partition was removed meanwhile, and the ticket was answered then.
-        let Some(search) = self.reads.decoding.remove(&work) else { return };
-        let ticket = search.ticket;
-        match result {
-            Some(mut bytes) if bytes.len() == FOUND_BYTES => {
-                let (offset, timestamp, term) = (Offset(bytes.get_i64()), bytes.get_i64(), Term(bytes.get_i32()));
-                // The batch may begin below the log start; records there do not exist any more.
-                let offset = offset.max(self.log_start());
-                self.answer_offset(ticket, Some(offset), timestamp, term, world);
-            }
-            // The header claims a time that no record of the batch has: the search goes on behind it.
-            Some(mut bytes) if bytes.len() == NEXT_BYTES => match search.query {
-                OffsetQuery::AtOrAfter(_) => self.search(search, Offset(bytes.get_i64()), world),
-                _ => self.answer_offset(ticket, None, -1, Term(-1), world),
-            },
-            _ => refuse(ticket, Refusal::Corrupt("a stored batch does not decode".into()), world),
+        if let Some((search, header)) = self.reads.decoding.remove(&work) {
+            self.on_searched(search, header, result, world);
         }
     }
 
     /// The replica goes away, perhaps before the work off the turn is done.
     pub(crate) fn refuse_searches(&mut self, world: &mut World<'_>) {
-        for search in std::mem::take(&mut self.reads.decoding).into_values() {
+        for (search, _) in std::mem::take(&mut self.reads.decoding).into_values() {
             refuse(search.ticket, Refusal::UnknownPartition, world);
         }
     }

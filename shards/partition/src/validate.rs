@@ -1,28 +1,44 @@
-//! Is a client's batch one that this topic takes? Decided from the header and, where the records are not compressed, by
-//! walking them; what needs decompression is done off the turn (trap 41).
+//! Is a client's batch one that this topic takes? Decided from the header, and by looking through the records: in the turn
+//! where that is little work, off the turn where it may be much (trap 41).
 
 use bytes::{BufMut, Bytes, BytesMut};
-use heddle_model::limits::BATCH_BYTES_MAX;
+use heddle_model::limits::{BATCH_BYTES_MAX, UNPACKED_BYTES_MAX};
 use heddle_model::{Codec, Compression, Now, TimestampType, TopicSettings};
-use heddle_records::{HEADER_BYTES, Header, Malformed, PayloadError};
+use heddle_records::{Malformed, PayloadError, Record};
 
 use crate::{Append, Origin, Refusal};
 
+/// A packed batch of at most so many bytes is looked through in the turn, unless it unpacks to more than the second
+/// number: up to there it costs about what handing it to a thread and back does. Bytes.
+const PACKED_IN_TURN_BYTES: usize = 4 * 1024;
+const UNPACKED_IN_TURN_BYTES: usize = 16 * 1024;
+/// How many bad records of a batch a refusal names.
+const NAMED_RECORDS_MAX: usize = 1000;
+
 /// What is to be done with a batch that is not refused.
 pub(crate) enum Verdict {
-    AsIs(Header),
+    AsIs(Fit),
     /// Its result is read by `read_prepared`.
     Work(Box<dyn FnOnce() -> Bytes + Send>),
 }
 
+/// A batch that may be appended.
+#[derive(Clone, Copy)]
+pub(crate) struct Fit {
+    /// The largest timestamp of its records, whatever its header says. Milliseconds since 1970.
+    pub(crate) max_timestamp: i64,
+}
+
 /// Produce rules of Kafka's `LogValidator`, in its order where clients can tell.
 pub(crate) fn judge(append: &Append, settings: &TopicSettings, now: Now) -> Result<Verdict, Refusal> {
-    let bytes = append.batch.len();
-    let header = heddle_records::validate_shape(&append.batch).map_err(refusal_of)?;
+    let batch = &append.batch;
     if append.origin == Origin::Coordinator {
-        return Ok(Verdict::AsIs(header));
+        let header = heddle_records::validate_shape(batch).map_err(refusal_of)?;
+        return Ok(Verdict::AsIs(Fit { max_timestamp: header.max_timestamp }));
     }
-    check_size(bytes, settings)?;
+    // Before the CRC, which costs the more the larger the batch is.
+    check_size(batch.len(), settings)?;
+    let header = heddle_records::validate_header(batch).map_err(refusal_of)?;
     if header.is_control() {
         return Err(invalid("Clients are not allowed to write control records"));
     }
@@ -39,24 +55,33 @@ pub(crate) fn judge(append: &Append, settings: &TopicSettings, now: Now) -> Resu
     if codec == Codec::Zstd && !append.zstd_allowed {
         return Err(Refusal::UnsupportedCompression);
     }
-    if settings.timestamp_type == TimestampType::CreateTime {
-        check_timestamps(&append.batch, &header, codec, settings, now)?;
+    if header.timestamp_type() == TimestampType::LogAppendTime
+        && (settings.timestamp_type == TimestampType::LogAppendTime || header.max_timestamp == NO_TIMESTAMP)
+    {
+        let message = "Invalid timestamp type: producers do not set it to LogAppendTime".to_string();
+        return Err(Refusal::InvalidTimestamp { records: vec![(0, message.clone())], message });
     }
-    let needs_keys = settings.cleanup_compact;
+    let rules = Rules {
+        needs_keys: settings.cleanup_compact,
+        within: (settings.timestamp_type == TimestampType::CreateTime).then(|| {
+            let earliest = now.wall.0.saturating_sub(settings.timestamp_before_max_ms);
+            (earliest, now.wall.0.saturating_add(settings.timestamp_after_max_ms))
+        }),
+    };
     let recode_to = match settings.compression {
         Compression::Broker { codec: wanted, level } if wanted != codec => Some((wanted, level)),
         _ => None,
     };
-    if codec == Codec::None && needs_keys {
-        check_keys(&append.batch[HEADER_BYTES..], header.count)?;
+    if recode_to.is_none() && (codec == Codec::None || batch.len() <= PACKED_IN_TURN_BYTES) {
+        let limit = if codec == Codec::None { batch.len() } else { UNPACKED_IN_TURN_BYTES };
+        match look_through(batch, &rules, limit) {
+            Err(Refusal::BatchTooLarge { .. }) => {}
+            judged => return judged.map(Verdict::AsIs),
+        }
     }
-    let look_inside = codec != Codec::None && needs_keys;
-    if recode_to.is_none() && !look_inside {
-        return Ok(Verdict::AsIs(header));
-    }
-    let batch = append.batch.clone();
+    let batch = batch.clone();
     let max = settings.max_message_bytes.max(0) as usize;
-    Ok(Verdict::Work(Box::new(move || write_prepared(prepare(&batch, header.count, look_inside, recode_to, max)))))
+    Ok(Verdict::Work(Box::new(move || write_prepared(prepare(&batch, &rules, recode_to, max)))))
 }
 
 fn check_size(bytes: usize, settings: &TopicSettings) -> Result<(), Refusal> {
@@ -71,82 +96,92 @@ fn check_size(bytes: usize, settings: &TopicSettings) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// `message.timestamp.before.max.ms` and `.after.max.ms`: by the header's bounds, and for the message by the records.
-fn check_timestamps(
-    batch: &[u8],
-    header: &Header,
-    codec: Codec,
-    settings: &TopicSettings,
-    now: Now,
-) -> Result<(), Refusal> {
-    let earliest = now.wall.0.saturating_sub(settings.timestamp_before_max_ms);
-    let latest = now.wall.0.saturating_add(settings.timestamp_after_max_ms);
-    let outside = |t: i64| t >= 0 && (t < earliest || t > latest);
-    let text = |t: i64| {
-        format!("Timestamp {t} of the record is out of range. The timestamp should be within [{earliest}, {latest}]")
-    };
-    let mut records = Vec::new();
-    if codec == Codec::None {
-        for (index, record) in heddle_records::records(&batch[HEADER_BYTES..], header.count).enumerate() {
-            let record = record.map_err(refusal_of)?;
-            let timestamp = header.base_timestamp.saturating_add(record.timestamp_delta);
-            if outside(timestamp) {
-                records.push((index as i32, text(timestamp)));
-            }
-        }
-    }
-    if records.is_empty() && !outside(header.max_timestamp) && !outside(header.base_timestamp) {
-        return Ok(());
-    }
-    if records.is_empty() {
-        let bad = if outside(header.max_timestamp) { header.max_timestamp } else { header.base_timestamp };
-        records.push((0, text(bad)));
-    }
-    Err(Refusal::InvalidTimestamp {
-        message: "One or more records have been rejected due to invalid timestamp".into(),
-        records,
-    })
+/// A record without a time of its own.
+const NO_TIMESTAMP: i64 = -1;
+
+/// What each record of a batch must be.
+struct Rules {
+    needs_keys: bool,
+    /// `message.timestamp.before.max.ms` and `.after.max.ms`: the earliest and the latest time, ms since 1970.
+    within: Option<(i64, i64)>,
 }
 
-fn check_keys(payload: &[u8], count: i32) -> Result<(), Refusal> {
-    let mut records = Vec::new();
-    for (index, record) in heddle_records::records(payload, count).enumerate() {
-        if record.map_err(refusal_of)?.key.is_none() {
-            records.push((index as i32, "Compacted topic cannot accept message without key".to_string()));
+impl Rules {
+    /// Kafka looks for the key first.
+    fn fault(&self, record: &Record<'_>, timestamp: i64) -> Option<Fault> {
+        if self.needs_keys && record.key.is_none() {
+            return Some(Fault::NoKey);
+        }
+        let outside = |(earliest, latest): &(i64, i64)| timestamp < *earliest || timestamp > *latest;
+        let within = self.within.filter(|within| timestamp != NO_TIMESTAMP && outside(within));
+        within.map(|(earliest, latest)| Fault::Time { timestamp, earliest, latest })
+    }
+}
+
+/// What is wrong with one record.
+enum Fault {
+    NoKey,
+    Time { timestamp: i64, earliest: i64, latest: i64 },
+}
+
+impl Fault {
+    fn text(&self) -> String {
+        match self {
+            Fault::NoKey => "Compacted topic cannot accept message without key".to_string(),
+            Fault::Time { timestamp, earliest, latest } => format!(
+                "Timestamp {timestamp} of the record is out of range. The timestamp should be within [{earliest}, {latest}]"
+            ),
         }
     }
-    if records.is_empty() {
-        return Ok(());
+}
+
+/// Every record of a batch that unpacks to at most `limit` bytes. The first bad one decides which error it is.
+fn look_through(batch: &Bytes, rules: &Rules, limit: usize) -> Result<Fit, Refusal> {
+    let mut first = None;
+    let mut records = Vec::new();
+    let max_timestamp = heddle_records::inspect(batch, limit, |record, timestamp| {
+        if records.len() < NAMED_RECORDS_MAX
+            && let Some(fault) = rules.fault(record, timestamp)
+        {
+            records.push((record.offset_delta, fault.text()));
+            first.get_or_insert(fault);
+        }
+    });
+    let max_timestamp = max_timestamp.map_err(payload_refusal)?;
+    match first {
+        None => Ok(Fit { max_timestamp }),
+        Some(Fault::NoKey) => {
+            let message =
+                "One or more records have been rejected because a compacted topic takes only records with a key";
+            Err(Refusal::InvalidRecord { message: message.into(), records })
+        }
+        Some(Fault::Time { .. }) => {
+            let message = "One or more records have been rejected due to invalid timestamp";
+            Err(Refusal::InvalidTimestamp { message: message.into(), records })
+        }
     }
-    let message =
-        "One or more records have been rejected because a compacted topic takes only records with a key".into();
-    Err(Refusal::InvalidRecord { message, records })
 }
 
 /// Runs off the turn.
 fn prepare(
     batch: &Bytes,
-    count: i32,
-    look_inside: bool,
+    rules: &Rules,
     recode_to: Option<(Codec, i32)>,
     max: usize,
-) -> Result<Option<Bytes>, Refusal> {
-    if look_inside {
-        let payload = heddle_records::payload(batch, BATCH_BYTES_MAX).map_err(payload_refusal)?;
-        check_keys(&payload, count)?;
-    }
-    let Some((codec, level)) = recode_to else { return Ok(None) };
+) -> Result<(Fit, Option<Bytes>), Refusal> {
+    let fit = look_through(batch, rules, UNPACKED_BYTES_MAX)?;
+    let Some((codec, level)) = recode_to else { return Ok((fit, None)) };
     let recoded = heddle_records::recode(batch, codec, level, BATCH_BYTES_MAX).map_err(payload_refusal)?;
     if recoded.len() > max {
         return Err(Refusal::BatchTooLarge { bytes: recoded.len(), max });
     }
-    Ok(Some(recoded))
+    Ok((fit, Some(recoded)))
 }
 
 /// What came back from work off the turn.
 pub(crate) enum Prepared {
-    Keep,
-    Recoded(Bytes),
+    Keep(Fit),
+    Recoded(Fit, Bytes),
     Refused(Refusal),
 }
 
@@ -155,14 +190,19 @@ const RECODED: u8 = 1;
 const CORRUPT: u8 = 2;
 const TOO_LARGE: u8 = 3;
 const INVALID: u8 = 4;
+const INVALID_TIMESTAMP: u8 = 5;
 
-fn write_prepared(result: Result<Option<Bytes>, Refusal>) -> Bytes {
+fn write_prepared(result: Result<(Fit, Option<Bytes>), Refusal>) -> Bytes {
     let mut out = BytesMut::new();
     match result {
-        Ok(None) => out.put_u8(KEEP),
-        Ok(Some(batch)) => {
-            out.reserve(batch.len() + 1);
+        Ok((fit, None)) => {
+            out.put_u8(KEEP);
+            out.put_i64(fit.max_timestamp);
+        }
+        Ok((fit, Some(batch))) => {
+            out.reserve(batch.len() + 9);
             out.put_u8(RECODED);
+            out.put_i64(fit.max_timestamp);
             out.put_slice(&batch);
         }
         Err(Refusal::BatchTooLarge { bytes, max }) => {
@@ -170,13 +210,9 @@ fn write_prepared(result: Result<Option<Bytes>, Refusal>) -> Bytes {
             out.put_u64(bytes as u64);
             out.put_u64(max as u64);
         }
-        Err(Refusal::InvalidRecord { message, records }) => {
-            out.put_u8(INVALID);
-            put_text(&mut out, &message);
-            for (index, text) in records {
-                out.put_i32(index);
-                put_text(&mut out, &text);
-            }
+        Err(Refusal::InvalidRecord { message, records }) => put_bad_records(&mut out, INVALID, &message, records),
+        Err(Refusal::InvalidTimestamp { message, records }) => {
+            put_bad_records(&mut out, INVALID_TIMESTAMP, &message, records);
         }
         Err(other) => {
             out.put_u8(CORRUPT);
@@ -184,6 +220,15 @@ fn write_prepared(result: Result<Option<Bytes>, Refusal>) -> Bytes {
         }
     }
     out.freeze()
+}
+
+fn put_bad_records(out: &mut BytesMut, what: u8, message: &str, records: Vec<(i32, String)>) {
+    out.put_u8(what);
+    put_text(out, message);
+    for (index, text) in records {
+        out.put_i32(index);
+        put_text(out, &text);
+    }
 }
 
 fn put_text(out: &mut BytesMut, text: &str) {
@@ -201,18 +246,21 @@ pub(crate) fn read_prepared(result: Option<Bytes>) -> Prepared {
         String::from_utf8_lossy(&bytes.split_to(length)).into_owned()
     };
     match bytes.get_u8() {
-        KEEP => Prepared::Keep,
-        RECODED => Prepared::Recoded(bytes),
+        KEEP => Prepared::Keep(Fit { max_timestamp: bytes.get_i64() }),
+        RECODED => Prepared::Recoded(Fit { max_timestamp: bytes.get_i64() }, bytes),
         TOO_LARGE => {
             Prepared::Refused(Refusal::BatchTooLarge { bytes: bytes.get_u64() as usize, max: bytes.get_u64() as usize })
         }
-        INVALID => {
+        what @ (INVALID | INVALID_TIMESTAMP) => {
             let message = text(&mut bytes);
             let mut records = Vec::new();
             while bytes.has_remaining() {
                 records.push((bytes.get_i32(), text(&mut bytes)));
             }
-            Prepared::Refused(Refusal::InvalidRecord { message, records })
+            Prepared::Refused(match what {
+                INVALID => Refusal::InvalidRecord { message, records },
+                _ => Refusal::InvalidTimestamp { message, records },
+            })
         }
         _ => Prepared::Refused(Refusal::Corrupt(text(&mut bytes))),
     }
@@ -231,10 +279,12 @@ fn refusal_of(malformed: Malformed) -> Refusal {
     }
 }
 
+/// The CRC was right, so what is wrong with the records is the client's doing: sending them again does not help.
 fn payload_refusal(error: PayloadError) -> Refusal {
     match error {
         PayloadError::TooLarge { limit } => Refusal::BatchTooLarge { bytes: limit + 1, max: limit },
-        other => Refusal::Corrupt(other.to_string()),
+        PayloadError::Malformed(malformed) => invalid(&malformed.to_string()),
+        corrupt @ PayloadError::Corrupt(..) => invalid(&corrupt.to_string()),
     }
 }
 

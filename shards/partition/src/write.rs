@@ -13,7 +13,7 @@ use heddle_records::Header;
 
 use crate::producers::Check;
 use crate::replica::{Promise, Replica, Stage, World};
-use crate::validate::{self, Prepared, Verdict};
+use crate::validate::{self, Fit, Prepared, Verdict};
 use crate::{Answer, Append, Appended, Origin, Refusal};
 
 /// Batches that wait their turn because one before them is worked on off the turn: order of arrival is order of offsets.
@@ -30,7 +30,7 @@ struct Queued {
 }
 
 enum QueuedStage {
-    Ready,
+    Ready(Fit),
     /// Waits for the work with this number.
     Working(u32),
 }
@@ -58,8 +58,10 @@ impl Replica {
         let verdict = validate::judge(&append, &self.settings, world.now);
         match verdict {
             Err(refusal) => world.answers.push((ticket, Answer::Refused(refusal))),
-            Ok(Verdict::AsIs(header)) if self.line.is_empty() => self.append_now(ticket, &append, header, world),
-            Ok(Verdict::AsIs(_)) => self.line.queue.push_back(Queued { ticket, append, stage: QueuedStage::Ready }),
+            Ok(Verdict::AsIs(fit)) if self.line.is_empty() => self.append_now(ticket, &append, fit, world),
+            Ok(Verdict::AsIs(fit)) => {
+                self.line.queue.push_back(Queued { ticket, append, stage: QueuedStage::Ready(fit) });
+            }
             Ok(Verdict::Work(run)) => {
                 let work = self.line.next_work;
                 self.line.next_work = (work + 1) % COMPACTION_WORK;
@@ -75,23 +77,21 @@ impl Replica {
         // Not found: leadership ended meanwhile, and the ticket was answered then.
         let Some(at) = found else { return };
         match validate::read_prepared(result) {
-            Prepared::Keep => self.line.queue[at].stage = QueuedStage::Ready,
-            Prepared::Recoded(batch) => {
+            Prepared::Keep(fit) => self.line.queue[at].stage = QueuedStage::Ready(fit),
+            Prepared::Recoded(fit, batch) => {
                 self.line.queue[at].append.batch = batch;
-                self.line.queue[at].stage = QueuedStage::Ready;
+                self.line.queue[at].stage = QueuedStage::Ready(fit);
             }
             Prepared::Refused(refusal) => {
                 let queued = self.line.queue.remove(at).expect("the position was just found");
                 world.answers.push((queued.ticket, Answer::Refused(refusal)));
             }
         }
-        while matches!(self.line.queue.front(), Some(Queued { stage: QueuedStage::Ready, .. })) {
+        while let Some(Queued { stage: QueuedStage::Ready(fit), .. }) = self.line.queue.front() {
+            let fit = *fit;
             let queued = self.line.queue.pop_front().expect("the front was just seen");
-            let judged = self.may_append(queued.append.origin, world).and_then(|()| {
-                Header::read(&queued.append.batch).map_err(|malformed| Refusal::Corrupt(malformed.to_string()))
-            });
-            match judged {
-                Ok(header) => self.append_now(queued.ticket, &queued.append, header, world),
+            match self.may_append(queued.append.origin, world) {
+                Ok(()) => self.append_now(queued.ticket, &queued.append, fit, world),
                 Err(refusal) => world.answers.push((queued.ticket, Answer::Refused(refusal))),
             }
         }
@@ -110,7 +110,8 @@ impl Replica {
         }
     }
 
-    fn append_now(&mut self, ticket: Ticket, append: &Append, header: Header, world: &mut World<'_>) {
+    fn append_now(&mut self, ticket: Ticket, append: &Append, fit: Fit, world: &mut World<'_>) {
+        let header = Header::read(&append.batch).expect("its header was judged");
         if header.has_producer() && !header.is_control() {
             match self.producers.check(&header) {
                 Check::Next => {}
@@ -131,7 +132,7 @@ impl Replica {
         let base = self.log.end();
         let next = base.plus(i64::from(header.last_offset_delta) + 1);
         let term = self.group.term();
-        let batch = self.stamp(append, base, term, world);
+        let batch = self.stamp(append, fit, base, term, world);
         let header = Header::read(&batch).expect("a batch that was just stamped reads back");
         self.take_into_producers(&header, &batch);
 
@@ -150,12 +151,18 @@ impl Replica {
     }
 
     /// The broker's own copy of the batch, with everything the broker writes into it.
-    fn stamp(&self, append: &Append, base: Offset, term: Term, world: &World<'_>) -> Bytes {
+    fn stamp(&self, append: &Append, fit: Fit, base: Offset, term: Term, world: &World<'_>) -> Bytes {
         let mut batch = append.batch.to_vec();
         heddle_records::set_base_offset(&mut batch, base);
         heddle_records::set_leader_epoch(&mut batch, term);
-        if self.settings.timestamp_type == TimestampType::LogAppendTime && append.origin == Origin::Client {
-            heddle_records::set_append_time(&mut batch, world.now.wall.0);
+        match (append.origin, self.settings.timestamp_type) {
+            (Origin::Coordinator, _) => {}
+            (Origin::Client, TimestampType::LogAppendTime) => {
+                heddle_records::set_append_time(&mut batch, world.now.wall.0);
+            }
+            (Origin::Client, TimestampType::CreateTime) => {
+                heddle_records::set_create_time(&mut batch, fit.max_timestamp);
+            }
         }
         Bytes::from(batch)
     }

@@ -17,6 +17,8 @@ const ZSTD_LEVEL_DEFAULT: i32 = 3;
 const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 /// The first reservation for unpacked bytes; more only as output really arrives.
 const UNPACKED_RESERVE_BYTES: usize = 64 * 1024;
+/// What an `Unpacker` gives at a time, but for snappy, whose blocks are as large as their writer made them. Bytes.
+const PIECE_BYTES: usize = 64 * 1024;
 
 /// Packs records. `level` is that of Kafka's `compression.gzip.level` (1-9, -1: default) and `compression.zstd.level`
 /// (up to 22, 0: default); out of range it is clamped. Snappy has no levels, and lz4 is always packed at its fastest:
@@ -59,16 +61,69 @@ pub fn decompress(packed: &[u8], codec: Codec, limit: usize) -> Result<Vec<u8>, 
     match codec {
         Codec::None if packed.len() > limit => Err(PayloadError::TooLarge { limit }),
         Codec::None => Ok(packed.to_vec()),
-        Codec::Gzip => drain(flate2::bufread::MultiGzDecoder::new(packed), codec, limit),
         Codec::Snappy => snappy::unpack(packed, limit),
-        Codec::Lz4 => drain(FrameDecoder::new(Endless(packed)), codec, limit),
+        Codec::Gzip | Codec::Lz4 | Codec::Zstd => drain(reader(packed, codec)?, codec, limit),
+    }
+}
+
+fn reader<'a>(packed: &'a [u8], codec: Codec) -> Result<Box<dyn Read + 'a>, PayloadError> {
+    Ok(match codec {
+        Codec::None | Codec::Snappy => Box::new(packed),
+        Codec::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(packed)),
+        Codec::Lz4 => Box::new(FrameDecoder::new(Endless(packed))),
         Codec::Zstd => {
             let decoder = zstd::stream::read::Decoder::with_buffer(packed).and_then(|mut decoder| {
                 decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
                 Ok(decoder)
             });
-            drain(decoder.map_err(|error| corrupt(codec, error))?, codec, limit)
+            Box::new(decoder.map_err(|error| corrupt(codec, error))?)
         }
+    })
+}
+
+/// Unpacks piece by piece, for who need not have all at once.
+pub(crate) struct Unpacker<'a> {
+    codec: Codec,
+    source: Source<'a>,
+}
+
+enum Source<'a> {
+    Stream(Box<dyn Read + 'a>),
+    /// A reader is not asked again once it ended: what follows an lz4 frame is no part of it.
+    Ended,
+    Snappy(snappy::Blocks<'a>),
+}
+
+impl<'a> Unpacker<'a> {
+    pub(crate) fn new(packed: &'a [u8], codec: Codec) -> Result<Unpacker<'a>, PayloadError> {
+        let source = match codec {
+            Codec::Snappy => Source::Snappy(snappy::Blocks::new(packed)),
+            _ => Source::Stream(reader(packed, codec)?),
+        };
+        Ok(Unpacker { codec, source })
+    }
+
+    /// Appends the next piece. A snappy block of more than `block_bytes_max` is refused. Whether there was any.
+    pub(crate) fn more(&mut self, out: &mut Vec<u8>, block_bytes_max: usize) -> Result<bool, PayloadError> {
+        let before = out.len();
+        match &mut self.source {
+            Source::Ended => {}
+            Source::Stream(reader) => {
+                out.reserve(PIECE_BYTES);
+                let read = reader.take(PIECE_BYTES as u64).read_to_end(out);
+                if read.map_err(|error| corrupt(self.codec, error))? < PIECE_BYTES {
+                    self.source = Source::Ended;
+                }
+            }
+            Source::Snappy(blocks) => {
+                // A block may be empty.
+                while out.len() == before {
+                    let Some(block) = blocks.next() else { break };
+                    snappy::unpack_block(block?, before.saturating_add(block_bytes_max), out)?;
+                }
+            }
+        }
+        Ok(out.len() > before)
     }
 }
 

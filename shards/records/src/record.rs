@@ -89,14 +89,19 @@ fn read_record<'a>(bytes: &mut &'a [u8]) -> Result<Record<'a>, Malformed> {
         return Err(Malformed::Truncated);
     };
     *bytes = rest;
+    read_body(body)
+}
+
+/// A record, from the bytes that its length counts.
+pub(crate) fn read_body(body: &[u8]) -> Result<Record<'_>, Malformed> {
     // Inside a record, running out of bytes means that its inner lengths contradict its own.
-    read_body(body).map_err(|malformed| match malformed {
+    read_fields(body).map_err(|malformed| match malformed {
         Malformed::Truncated => Malformed::Record,
         other => other,
     })
 }
 
-fn read_body(body: &[u8]) -> Result<Record<'_>, Malformed> {
+fn read_fields(body: &[u8]) -> Result<Record<'_>, Malformed> {
     let Some((_attributes, mut body)) = body.split_first() else {
         return Err(Malformed::Record);
     };

@@ -30,28 +30,54 @@ pub(crate) fn pack(unpacked: &[u8]) -> Vec<u8> {
 
 pub(crate) fn unpack(packed: &[u8], limit: usize) -> Result<Vec<u8>, PayloadError> {
     let mut out = Vec::new();
-    if !packed.starts_with(&FRAMING[..FRAMING_MAGIC_BYTES]) {
-        unpack_block(packed, limit, &mut out)?;
-        return Ok(out);
+    for block in Blocks::new(packed) {
+        unpack_block(block?, limit, &mut out)?;
     }
-    let mut rest = packed;
-    while !rest.is_empty() {
-        if rest.starts_with(&FRAMING[..FRAMING_MAGIC_BYTES]) {
+    Ok(out)
+}
+
+/// The packed blocks, without what frames them. After an error nothing follows.
+pub(crate) struct Blocks<'a> {
+    rest: &'a [u8],
+    /// One raw block, not taken yet.
+    raw: bool,
+}
+
+impl<'a> Blocks<'a> {
+    pub(crate) fn new(packed: &'a [u8]) -> Blocks<'a> {
+        Blocks { rest: packed, raw: !packed.starts_with(&FRAMING[..FRAMING_MAGIC_BYTES]) }
+    }
+
+    fn framed(&mut self) -> Result<Option<&'a [u8]>, PayloadError> {
+        let mut rest = std::mem::take(&mut self.rest);
+        while rest.starts_with(&FRAMING[..FRAMING_MAGIC_BYTES]) {
             rest = rest.get(FRAMING.len()..).ok_or_else(|| corrupt("the framing header is cut short"))?;
-            continue;
+        }
+        if rest.is_empty() {
+            return Ok(None);
         }
         let (length, after) = rest.split_first_chunk().ok_or_else(|| corrupt("a block's length is cut short"))?;
         let length =
             usize::try_from(i32::from_be_bytes(*length)).map_err(|_| corrupt("a block's length is negative"))?;
         let (block, after) = after.split_at_checked(length).ok_or_else(|| corrupt("a block is cut short"))?;
-        unpack_block(block, limit, &mut out)?;
-        rest = after;
+        self.rest = after;
+        Ok(Some(block))
     }
-    Ok(out)
+}
+
+impl<'a> Iterator for Blocks<'a> {
+    type Item = Result<&'a [u8], PayloadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if std::mem::take(&mut self.raw) {
+            return Some(Ok(std::mem::take(&mut self.rest)));
+        }
+        self.framed().transpose()
+    }
 }
 
 /// Appends one unpacked block to `out`, which stays within `limit`.
-fn unpack_block(block: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), PayloadError> {
+pub(crate) fn unpack_block(block: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), PayloadError> {
     let unpacked_bytes = snap::raw::decompress_len(block).map_err(corrupt)?;
     if unpacked_bytes > limit - out.len() {
         return Err(PayloadError::TooLarge { limit });

@@ -23,9 +23,24 @@ pub fn set_leader_epoch(batch: &mut [u8], term: Term) {
 /// batch and recomputes its CRC.
 pub fn set_append_time(batch: &mut [u8], ms: i64) {
     assert!(batch.len() >= HEADER_BYTES, "only whole batches are stamped");
-    let attributes = i16::from_be_bytes([batch[ATTRIBUTES_AT], batch[ATTRIBUTES_AT + 1]]) | APPEND_TIME_BIT;
+    let was = i16::from_be_bytes([batch[ATTRIBUTES_AT], batch[ATTRIBUTES_AT + 1]]);
+    set_times(batch, was | APPEND_TIME_BIT, ms);
+}
+
+/// Makes the batch one of `CreateTime`, whose records keep their own times: `max_timestamp` is the largest of them, ms
+/// since 1970. Takes exactly one batch; its CRC is recomputed only if something changes.
+pub fn set_create_time(batch: &mut [u8], max_timestamp: i64) {
+    assert!(batch.len() >= HEADER_BYTES, "only whole batches are stamped");
+    let was = i16::from_be_bytes([batch[ATTRIBUTES_AT], batch[ATTRIBUTES_AT + 1]]);
+    let stated = &batch[MAX_TIMESTAMP_AT..][..8];
+    if was & APPEND_TIME_BIT != 0 || stated != max_timestamp.to_be_bytes() {
+        set_times(batch, was & !APPEND_TIME_BIT, max_timestamp);
+    }
+}
+
+fn set_times(batch: &mut [u8], attributes: i16, max_timestamp: i64) {
     batch[ATTRIBUTES_AT..][..2].copy_from_slice(&attributes.to_be_bytes());
-    batch[MAX_TIMESTAMP_AT..][..8].copy_from_slice(&ms.to_be_bytes());
+    batch[MAX_TIMESTAMP_AT..][..8].copy_from_slice(&max_timestamp.to_be_bytes());
     let crc = crc32c::crc32c(&batch[ATTRIBUTES_AT..]);
     batch[CRC_AT..ATTRIBUTES_AT].copy_from_slice(&crc.to_be_bytes());
 }

@@ -50,8 +50,17 @@ impl<'a> Iterator for Batches<'a> {
 }
 
 /// Checks a batch as a client may send it: exactly one whole batch of magic 2, a right CRC, a known codec, at least one
-/// record, offset deltas 0 to count-1. Records that are not packed are walked; packed ones need `validate_payload`.
+/// record, offset deltas 0 to count-1. Records that are not packed are walked; packed ones need `inspect`.
 pub fn validate_shape(batch: &[u8]) -> Result<Header, Malformed> {
+    let header = validate_header(batch)?;
+    if header.codec() == Some(Codec::None) {
+        check_records(&batch[HEADER_BYTES..], header.count)?;
+    }
+    Ok(header)
+}
+
+/// The same without a look at the records, packed or not: all of them need `inspect`.
+pub fn validate_header(batch: &[u8]) -> Result<Header, Malformed> {
     let header = Header::read(batch)?;
     match batch.len().cmp(&header.total_bytes()) {
         std::cmp::Ordering::Less => return Err(Malformed::Truncated),
@@ -65,13 +74,12 @@ pub fn validate_shape(batch: &[u8]) -> Result<Header, Malformed> {
     }
     match header.codec() {
         None => Err(Malformed::Codec(header.attributes & crate::header::CODEC_BITS)),
-        Some(Codec::None) => check_records(&batch[HEADER_BYTES..], count).map(|()| header),
         Some(_) => Ok(header),
     }
 }
 
 /// Walks unpacked records: bounds, and offset deltas that run from 0.
-pub(crate) fn check_records(payload: &[u8], count: i32) -> Result<(), Malformed> {
+fn check_records(payload: &[u8], count: i32) -> Result<(), Malformed> {
     for (record, expected) in records(payload, count).zip(0..) {
         let found = record?.offset_delta;
         if found != expected {

@@ -75,7 +75,7 @@ fn header_fields() {
 fn records_of_every_codec() {
     for (codec, golden) in SMALL {
         let batch = Bytes::from_static(golden);
-        validate_payload(&batch, LIMIT).unwrap();
+        inspect(&batch, LIMIT, |_, _| ()).unwrap();
         let payload = payload(&batch, LIMIT).unwrap();
         let found: Vec<_> = records(&payload, 3).collect::<Result<_, _>>().unwrap();
         assert_eq!(found[0].key, Some(&b"k0"[..]), "{codec:?}");
@@ -94,7 +94,7 @@ fn large_batches_of_every_codec() {
     for (codec, golden) in LARGE {
         let batch = Bytes::from_static(golden);
         assert_eq!(validate_shape(golden).unwrap().codec(), Some(codec));
-        validate_payload(&batch, LIMIT).unwrap();
+        inspect(&batch, LIMIT, |_, _| ()).unwrap();
         let payload = payload(&batch, LIMIT).unwrap();
         for (record, i) in records(&payload, 2000).zip(0i64..) {
             let record = record.unwrap();
@@ -110,28 +110,28 @@ fn timestamps_are_found_in_every_codec() {
         let mut stamped = golden.to_vec();
         set_base_offset(&mut stamped, Offset(1000));
         let batch = Bytes::from(stamped);
-        let find = |at_or_after| find_timestamp(&batch, at_or_after, LIMIT).unwrap();
+        let find = |at_or_after| find_timestamp(&batch, at_or_after, Offset(0), LIMIT).unwrap();
         assert_eq!(find(0), Some((Offset(1000), TIME)));
         assert_eq!(find(TIME), Some((Offset(1000), TIME)));
         assert_eq!(find(TIME + 1), Some((Offset(1001), TIME + 250)));
         assert_eq!(find(TIME + 250), Some((Offset(1001), TIME + 250)));
         assert_eq!(find(TIME + 251), None);
-        assert_eq!(max_timestamp_record(&batch, LIMIT).unwrap(), Some((Offset(1001), TIME + 250)));
+        assert_eq!(max_timestamp_record(&batch, Offset(0), LIMIT).unwrap(), Some((Offset(1001), TIME + 250)));
 
         let mut lying = batch.to_vec();
         lying[35..43].copy_from_slice(&(TIME + 9999).to_be_bytes());
         let lying = Bytes::from(lying);
-        assert_eq!(max_timestamp_record(&lying, LIMIT).unwrap(), Some((Offset(1001), TIME + 250)));
-        assert_eq!(find_timestamp(&lying, TIME + 251, LIMIT).unwrap(), None);
+        assert_eq!(max_timestamp_record(&lying, Offset(0), LIMIT).unwrap(), Some((Offset(1001), TIME + 250)));
+        assert_eq!(find_timestamp(&lying, TIME + 251, Offset(0), LIMIT).unwrap(), None);
 
         let mut appended = batch.to_vec();
         set_append_time(&mut appended, TIME + 5000);
         let batch = Bytes::from(appended);
         assert!(crc_is_right(&batch));
         assert_eq!(Header::read(&batch).unwrap().timestamp_type(), TimestampType::LogAppendTime);
-        assert_eq!(find_timestamp(&batch, TIME + 5000, LIMIT).unwrap(), Some((Offset(1000), TIME + 5000)));
-        assert_eq!(find_timestamp(&batch, TIME + 5001, LIMIT).unwrap(), None);
-        assert_eq!(max_timestamp_record(&batch, LIMIT).unwrap(), Some((Offset(1000), TIME + 5000)));
+        assert_eq!(find_timestamp(&batch, TIME + 5000, Offset(0), LIMIT).unwrap(), Some((Offset(1000), TIME + 5000)));
+        assert_eq!(find_timestamp(&batch, TIME + 5001, Offset(0), LIMIT).unwrap(), None);
+        assert_eq!(max_timestamp_record(&batch, Offset(0), LIMIT).unwrap(), Some((Offset(1000), TIME + 5000)));
     }
 }
 

@@ -1,7 +1,7 @@
 //! Whatever is built is read back; whatever is read, however broken, is answered without panic or excess.
 
 use bytes::Bytes;
-use heddle_model::{Codec, Offset, ProducerEpoch, ProducerId, Sequence, Term};
+use heddle_model::{Codec, Offset, ProducerEpoch, ProducerId, Sequence, Term, TimestampType};
 use heddle_records::*;
 use proptest::collection::vec;
 use proptest::option::of;
@@ -46,7 +46,8 @@ fn build(samples: &[Sample], base: i64, codec: Codec, level: i32) -> Bytes {
 
 fn assert_holds(batch: &Bytes, samples: &[Sample]) {
     let header = validate_shape(batch).unwrap();
-    validate_payload(batch, LIMIT).unwrap();
+    let largest = samples.iter().map(|sample| sample.timestamp).max();
+    assert_eq!(inspect(batch, LIMIT, |_, _| ()).ok(), largest);
     let payload = payload(batch, LIMIT).unwrap();
     let found: Vec<_> = records(&payload, header.count).collect::<Result<_, _>>().unwrap();
     assert_eq!(found.len(), samples.len());
@@ -68,7 +69,8 @@ fn read_all_ways(bytes: &[u8]) {
         let Ok((header, _)) = walked else { break };
         let _ = (header.last_offset(), header.next_offset(), header.last_sequence(), header.timestamp_of(i64::MAX));
     }
-    let _ = (validate_payload(&batch, LIMIT), find_timestamp(&batch, 5, LIMIT), max_timestamp_record(&batch, LIMIT));
+    let _ = (inspect(&batch, LIMIT, |_, _| ()), find_timestamp(&batch, 5, Offset(3), LIMIT));
+    let _ = max_timestamp_record(&batch, Offset(3), LIMIT);
     let _ = (recode(&batch, Codec::Gzip, 1, LIMIT), retain(&batch, 1, LIMIT, |record| record.key.is_some()));
     for count in [-1, 0, 1, i32::MAX] {
         assert!(records(bytes, count).count() <= bytes.len() + 1);
@@ -109,6 +111,10 @@ proptest! {
         set_append_time(&mut batch, ms);
         let header = validate_shape(&batch).unwrap();
         prop_assert_eq!((header.base_offset, header.leader_epoch, header.max_timestamp), (Offset(offset), Term(term), ms));
+        prop_assert_eq!(header.codec(), Some(codec));
+        set_create_time(&mut batch, ms / 2);
+        let header = validate_shape(&batch).unwrap();
+        prop_assert_eq!((header.timestamp_type(), header.max_timestamp), (TimestampType::CreateTime, ms / 2));
         prop_assert_eq!(header.codec(), Some(codec));
     }
 

@@ -1,7 +1,7 @@
 //! What must not pass: cuts, flips, lies about counts, bombs.
 
 use bytes::Bytes;
-use heddle_model::{Codec, Sequence};
+use heddle_model::{Codec, Offset, Sequence};
 use heddle_records::*;
 
 const PACKING: [Codec; 4] = [Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd];
@@ -36,7 +36,7 @@ fn every_cut_is_refused() {
                 assert!(matches!(validate_shape(&cut), Err(Malformed::Crc { .. })));
                 // And if the CRC is made to fit too, the records know.
                 let cut = Bytes::from(with_right_crc(cut));
-                assert!(validate_payload(&cut, 1 << 20).is_err(), "{length} bytes");
+                assert!(inspect(&cut, 1 << 20, |_, _| ()).is_err(), "{length} bytes");
             }
         }
         let longer = [golden, &[0]].concat();
@@ -153,4 +153,86 @@ fn false_lengths_take_no_memory() {
     // Headers: a record that claims 2^31-1 of them.
     let record = [&[0x18, 0, 0, 0, 1, 1][..], &[0xfe, 0xff, 0xff, 0xff, 0x0f], &[0; 2]].concat();
     assert_eq!(records(&record, 1).next(), Some(Err(Malformed::Record)));
+}
+
+/// The header's lies about packed records, which only a walk finds out: what a client sends is looked through in full.
+#[test]
+fn packed_records_are_looked_through() {
+    for codec in PACKING {
+        let mut builder = BatchBuilder::new(1000);
+        for (timestamp, value) in [(1200, &b"a"[..]), (1100, b"b"), (1100, &[7; 200_000])] {
+            builder.push(timestamp, None, Some(value), &[]);
+        }
+        let good = builder.codec(codec, -1).build();
+        let mut seen = Vec::new();
+        let largest = inspect(&good, 1 << 20, |record, timestamp| seen.push((record.offset_delta, timestamp)));
+        assert_eq!((largest, seen), (Ok(1200), vec![(0, 1200), (1, 1100), (2, 1100)]), "{codec:?}");
+        assert_eq!(inspect(&good, 200_000, |_, _| ()), Err(PayloadError::TooLarge { limit: 200_000 }), "{codec:?}");
+        for (count, refused) in
+            [(2i32, Malformed::Trailing), (4, Malformed::Truncated), (i32::MAX, Malformed::Truncated)]
+        {
+            let lying = with_bytes(&with_bytes(&good, 23, &(count - 1).to_be_bytes()), 57, &count.to_be_bytes());
+            assert!(validate_header(&lying).is_ok());
+            assert_eq!(inspect(&lying.into(), 1 << 20, |_, _| ()), Err(refused.into()), "{codec:?}");
+        }
+        let garbage = with_right_crc([&good[..8], &53i32.to_be_bytes(), &good[12..61], b"xxxx"].concat());
+        assert!(validate_header(&garbage).is_ok());
+        assert!(inspect(&garbage.into(), 1 << 20, |_, _| ()).is_err(), "{codec:?}");
+        // Records that say of themselves that they are longer than anything.
+        let huge = with_packed(&good, &compress(&[0xfe, 0xff, 0xff, 0xff, 0x0f, 0, 0], codec, -1));
+        assert!(matches!(inspect(&huge, 1 << 20, |_, _| ()), Err(PayloadError::TooLarge { .. })), "{codec:?}");
+        let skipping = with_packed(&good, &compress(&[12, 0, 0, 2, 1, 1, 0], codec, -1));
+        let expected = Err(Malformed::OffsetDelta { expected: 0, found: 1 }.into());
+        assert_eq!(inspect(&skipping, 1 << 20, |_, _| ()), expected, "{codec:?}");
+    }
+}
+
+/// The batch's header before other packed bytes.
+fn with_packed(batch: &[u8], packed: &[u8]) -> Bytes {
+    let length = (HEADER_BYTES - 12 + packed.len()) as i32;
+    with_right_crc([&batch[..8], &length.to_be_bytes(), &batch[12..HEADER_BYTES], packed].concat()).into()
+}
+
+/// More than anybody wants to hold passes by in pieces.
+#[test]
+fn large_payloads_are_seen_though_never_held() {
+    let value = vec![5u8; 1 << 20];
+    for codec in PACKING {
+        let mut builder = BatchBuilder::new(1000);
+        for _ in 0..48 {
+            builder.push(1000, Some(b"k"), Some(&value), &[]);
+        }
+        let batch = builder.codec(codec, 1).build();
+        assert!(payload(&batch, 32 << 20).is_err(), "{codec:?}");
+        let mut seen = 0;
+        assert_eq!(inspect(&batch, 64 << 20, |record, _| seen += record.value.map_or(0, <[u8]>::len)), Ok(1000));
+        assert_eq!(seen, 48 << 20, "{codec:?}");
+        assert_eq!(find_timestamp(&batch, 1000, Offset(47), 64 << 20), Ok(Some((Offset(47), 1000))), "{codec:?}");
+    }
+}
+
+#[test]
+fn a_search_by_time_begins_where_it_is_told() {
+    for codec in [Codec::None, Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd] {
+        let mut builder = BatchBuilder::new(100);
+        for timestamp in [200, 100, 150, 150] {
+            builder.push(timestamp, None, Some(b"v"), &[]);
+        }
+        let mut batch = builder.codec(codec, -1).build().to_vec();
+        set_base_offset(&mut batch, Offset(10));
+        let plain = Bytes::from(batch.clone());
+        let find = |time, start| find_timestamp(&plain, time, Offset(start), 1 << 20).unwrap().map(|it| (it.0.0, it.1));
+        let largest = |start| max_timestamp_record(&plain, Offset(start), 1 << 20).unwrap().map(|it| (it.0.0, it.1));
+        assert_eq!((find(120, 0), find(120, 11), find(120, 13)), (Some((10, 200)), Some((12, 150)), Some((13, 150))));
+        assert_eq!((find(160, 11), find(120, 14), find(201, 0)), (None, None, None));
+        assert_eq!(
+            (largest(0), largest(11), largest(13), largest(14)),
+            (Some((10, 200)), Some((12, 150)), Some((13, 150)), None)
+        );
+        set_append_time(&mut batch, 500);
+        let stamped = Bytes::from(batch);
+        let find = |start| find_timestamp(&stamped, 400, Offset(start), 1 << 20).unwrap();
+        assert_eq!((find(0), find(12), find(14)), (Some((Offset(10), 500)), Some((Offset(12), 500)), None));
+        assert_eq!(max_timestamp_record(&stamped, Offset(12), 1 << 20).unwrap(), Some((Offset(12), 500)));
+    }
 }

@@ -362,7 +362,7 @@ fn reads_and_lookups_between_the_steps_see_one_state() {
     keyed.fill(80, 80, 6);
     let timestamps = |keyed: &mut Keyed, time| {
         let upto = keyed.world.log.end();
-        keyed.world.found(|log, out| log.find_time(6, Offset(0), time, upto, out))
+        keyed.world.found(|log, out| log.find_time(6, time, Offset(0), upto, out))
     };
     keyed.start();
     let mut steps = 0;

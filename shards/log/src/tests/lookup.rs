@@ -24,7 +24,7 @@ fn scan(world: &World, start: i64, upto: i64, is_right: impl Fn(i64) -> bool) ->
 fn check(world: &mut World, time: i64, upto: i64) {
     let start = world.log.start().0;
     let expected = scan(world, start, upto, |timestamp| timestamp >= time);
-    let found = world.found(|log, out| log.find_time(1, Offset(0), time, Offset(upto), out));
+    let found = world.found(|log, out| log.find_time(1, time, Offset(0), Offset(upto), out));
     assert_eq!(found, expected, "first at or after {time} in {start}..{upto}");
 }
 
@@ -33,15 +33,15 @@ fn check_largest(world: &mut World, upto: i64) {
     let newest = |batch: &TailBatch| Header::read(&batch.bytes).expect("a batch").max_timestamp;
     let largest = world.batches.values().filter(|batch| batch.next.0 <= upto && batch.next.0 > start).map(newest).max();
     let expected = largest.map_or(Found::None, |largest| scan(world, start, upto, |timestamp| timestamp == largest));
-    let found = world.found(|log, out| log.max_timestamp(1, Offset(upto), out));
+    let found = world.found(|log, out| log.max_timestamp(1, Offset(0), Offset(upto), out));
     assert_eq!(found, expected, "largest in {start}..{upto}");
 }
 
 #[test]
 fn an_empty_log_has_no_times() {
     let mut world = World::new(1);
-    assert_eq!(world.found(|log, out| log.find_time(1, Offset(0), 0, Offset(0), out)), Found::None);
-    assert_eq!(world.found(|log, out| log.max_timestamp(1, Offset(0), out)), Found::None);
+    assert_eq!(world.found(|log, out| log.find_time(1, 0, Offset(0), Offset(0), out)), Found::None);
+    assert_eq!(world.found(|log, out| log.max_timestamp(1, Offset(0), Offset(0), out)), Found::None);
 }
 
 #[test]
@@ -94,6 +94,29 @@ fn records_below_the_start_do_not_count() {
     check(&mut world, 10, 30);
 }
 
+/// A batch that straddles the start, with its largest time below it: what is left of it competes with what follows.
+#[test]
+fn the_largest_time_below_the_start_does_not_hide_others() {
+    for (behind, expected) in [(140, at(2, 150)), (150, at(2, 150)), (160, at(4, 160))] {
+        let mut world = World::new(6);
+        let mut builder = BatchBuilder::new(200);
+        for timestamp in [200, 100, 150, 120] {
+            builder.push(timestamp, None, Some(b"v"), &[]);
+        }
+        world.append(stamped(&builder, 0, 4));
+        world.append(batch(4, 1, 5, behind));
+        world.log.set_start(Offset(1));
+        for _ in 0..2 {
+            let found = world.found(|log, out| log.max_timestamp(1, Offset(0), Offset(5), out));
+            assert_eq!(found, expected);
+            let found = world.found(|log, out| log.find_time(1, 110, Offset(3), Offset(5), out));
+            assert_eq!(found, at(3, 120), "from where it is asked");
+            world.settle_all();
+            world.drop_cache();
+        }
+    }
+}
+
 #[test]
 fn packed_batches_are_handed_out_to_be_unpacked() {
     let mut world = World::new(4);
@@ -104,10 +127,10 @@ fn packed_batches_are_handed_out_to_be_unpacked() {
     world.append(batch(4, 2, 5, 300));
     for _ in 0..2 {
         let packed = Found::Compressed { batch: world.batches[&2].bytes.clone() };
-        assert_eq!(world.found(|log, out| log.find_time(1, Offset(0), 600, Offset(6), out)), packed);
-        assert_eq!(world.found(|log, out| log.max_timestamp(1, Offset(6), out)), packed);
-        assert_eq!(world.found(|log, out| log.find_time(1, Offset(0), 1, Offset(6), out)), at(1, 1));
-        assert_eq!(world.found(|log, out| log.find_time(1, Offset(0), 701, Offset(6), out)), Found::None);
+        assert_eq!(world.found(|log, out| log.find_time(1, 600, Offset(0), Offset(6), out)), packed);
+        assert_eq!(world.found(|log, out| log.max_timestamp(1, Offset(0), Offset(6), out)), packed);
+        assert_eq!(world.found(|log, out| log.find_time(1, 1, Offset(0), Offset(6), out)), at(1, 1));
+        assert_eq!(world.found(|log, out| log.find_time(1, 701, Offset(0), Offset(6), out)), Found::None);
         world.settle_all();
         world.drop_cache();
     }
@@ -123,7 +146,7 @@ fn a_hole_is_said_where_the_answer_may_lie() {
     let path = world.logs()[0].replace(".log", ".side");
     world.disk.corrupt(&path, 90, 1);
     let mut effects = Vec::new();
-    assert!(world.log.find_time(1, Offset(0), 2, Offset(30), &mut effects).is_none());
+    assert!(world.log.find_time(1, 2, Offset(0), Offset(30), &mut effects).is_none());
     world.submit(effects);
     world.run();
     let hit = world
