@@ -6,27 +6,44 @@
 //! flush       -> one Send per connection with answers, wake_at                  (once, last in a turn)
 //! ```
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
 use bytes::{Bytes, BytesMut};
 use heddle_border::{ConnId, Effect, ListenerId, Token};
 use heddle_model::limits::ANSWER_SLOTS;
 use heddle_model::{Mono, ShardId, Ticket};
-use heddle_protocol::{decode_request, split_header};
+use heddle_protocol::{decode_request, split_header, text};
 use rustc_hash::FxHashMap;
 
 use crate::admit::{Admission, admit};
 use crate::ask::{Answer, View, Wish};
 use crate::config::ApiConfig;
 use crate::connection::Connection;
-use crate::context::{Caller, Closed, Context, Flight, Reply, Shared, Started};
+use crate::context::{Caller, Closed, Context, Flight, Reply, Shared, Started, WATCH};
 use crate::dispatch::APIS;
 use crate::fetch_sessions::FetchSessions;
 use crate::handlers::api_versions;
 use crate::jobs::{Job, JobId, Jobs};
 use crate::producer_ids::ProducerIds;
 use crate::stats::Stats;
+
+/// Which sockets are read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reading {
+    All,
+    /// Memory is short: only the one whose unfinished frame began first, for that frame is let go when it has ended and
+    /// not before.
+    OldestFrame,
+    /// The journal is short: what comes in would have no place to go.
+    Nothing,
+}
+
+const FETCH: i16 = 1;
+/// What a fetch may read however much is unsent. Bytes.
+const FETCH_BYTES_LEAST: usize = 64 * 1024;
+/// How long the only frame that is read may bring nothing. Milliseconds.
+const STALLED_FRAME_MS: u64 = 10_000;
 
 pub struct Api {
     home: ShardId,
@@ -43,10 +60,16 @@ pub struct Api {
     /// Connections whose next request waits for an answer slot.
     starved: VecDeque<ConnId>,
     asks_under_way: usize,
+    watches_under_way: usize,
     unsent_bytes: usize,
     job_bytes: usize,
     inbox_bytes: usize,
-    paused: bool,
+    reading: Reading,
+    /// Connections by the frame that has begun to arrive and has not ended, in the order these began.
+    partials: BTreeMap<u64, ConnId>,
+    frames_begun: u64,
+    /// The one that is read while only the oldest frame is, and since when it brought nothing.
+    oldest: Option<(ConnId, Mono)>,
     draining: bool,
     idle_check_at: Option<Mono>,
     stats: Stats,
@@ -67,10 +90,14 @@ impl Api {
             dirty: Vec::new(),
             starved: VecDeque::new(),
             asks_under_way: 0,
+            watches_under_way: 0,
             unsent_bytes: 0,
             job_bytes: 0,
             inbox_bytes: 0,
-            paused: false,
+            reading: Reading::All,
+            partials: BTreeMap::new(),
+            frames_begun: 0,
+            oldest: None,
             draining: false,
             idle_check_at: None,
             stats: Stats::new(),
@@ -88,7 +115,7 @@ impl Api {
     ) {
         self.stats.connections_opened += 1;
         let mut connection = Connection::new(peer, view.now.mono);
-        if self.paused {
+        if self.reading != Reading::All {
             connection.paused = true;
             wish.effects.push(Effect::Pause { conn });
         }
@@ -110,9 +137,11 @@ impl Api {
         let Some(connection) = taken else { return };
         self.stats.bytes_in += bytes.len() as u64;
         connection.last_active = view.now.mono;
-        let held = connection.inbox.held_bytes();
+        let (held, frames) = (connection.inbox.held_bytes(), connection.inbox.len());
         let pushed = connection.inbox.push(bytes, self.shared.config.request_bytes_max);
         self.inbox_bytes = self.inbox_bytes - held + connection.inbox.held_bytes();
+        let ended = connection.inbox.len() > frames;
+        self.note_partial(conn, ended, view, wish);
         if pushed.is_err() {
             return self.close(conn, Closed::FrameSize, view, wish);
         }
@@ -126,6 +155,7 @@ impl Api {
         if let Some(connection) = self.connections.get_mut(&conn) {
             connection.unsent_bytes -= bytes;
             connection.last_active = view.now.mono;
+            connection.moved = view.now.mono;
             self.advance(conn, view, wish);
         }
     }
@@ -133,14 +163,18 @@ impl Api {
     /// The connection ended. Nothing is sent on it any more.
     pub fn on_closed(&mut self, conn: ConnId, view: &View<'_>, wish: &mut Wish) {
         self.abandon(conn, view, wish);
-        self.connections.remove(&conn);
+        let Some(connection) = self.connections.remove(&conn) else { return };
+        // What was never handed out; the rest is told as sent.
+        self.unsent_bytes -= connection.outbox.iter().map(Bytes::len).sum::<usize>();
     }
 
     /// The one answer to an ask. Late ones are dropped.
     pub fn on_answer(&mut self, ticket: Ticket, answer: Answer, view: &View<'_>, wish: &mut Wish) {
-        self.asks_under_way = self.asks_under_way.checked_sub(1).expect("an ask is answered once");
+        let is_watch = ticket.part & WATCH != 0;
+        let under_way = if is_watch { &mut self.watches_under_way } else { &mut self.asks_under_way };
+        *under_way = under_way.checked_sub(1).expect("an ask is answered once");
         let id = JobId { slot: ticket.slot, generation: ticket.generation };
-        self.step(id, view, wish, |flight, cx| flight.on_answer(ticket.part, answer, cx));
+        self.step(id, view, wish, |flight, cx| flight.on_answer(ticket.part & !WATCH, answer, cx));
     }
 
     /// Deadlines of requests, idle connections. Due at `Wish::wake_at`; may be called at any time.
@@ -154,14 +188,24 @@ impl Api {
         if self.idle_check_at.is_some_and(|at| at <= view.now.mono) {
             self.close_idle(view, wish);
         }
+        if let Some((conn, _)) = self.oldest.filter(|_| self.stalls_at().is_some_and(|at| at <= view.now.mono)) {
+            if self.connections.get(&conn).is_some_and(|connection| connection.paused) {
+                // Its requests are being worked off first.
+                self.oldest = Some((conn, view.now.mono));
+            } else {
+                self.close(conn, Closed::StalledFrame, view, wish);
+            }
+        }
     }
 
     /// A new image. Requests read it when they start and finish; none waits for one.
     pub fn on_image(&mut self, _view: &View<'_>, _wish: &mut Wish) {}
 
-    /// Memory or journal pressure: stop, or go on, reading all sockets.
-    pub fn pause_reading(&mut self, pause: bool, wish: &mut Wish) {
-        self.paused = pause;
+    /// Memory or journal pressure: which sockets are read from now on.
+    pub fn read_sockets(&mut self, reading: Reading, view: &View<'_>, wish: &mut Wish) {
+        self.reading = reading;
+        self.oldest = None;
+        self.choose_oldest(view.now.mono);
         for conn in self.sorted_connections() {
             self.adjust_reading(conn, wish);
         }
@@ -170,6 +214,8 @@ impl Api {
     /// Stop: take no further request, answer those under way, close.
     pub fn drain(&mut self, view: &View<'_>, wish: &mut Wish) {
         self.draining = true;
+        self.partials.clear();
+        self.oldest = None;
         for id in self.jobs.ids() {
             self.step(id, view, wish, |flight, cx| if flight.is_idle_wait() { flight.on_deadline(cx) } else { None });
         }
@@ -186,12 +232,16 @@ impl Api {
 
     /// After `drain`: every connection ended and every ask was answered.
     pub fn is_drained(&self) -> bool {
-        self.draining && self.connections.is_empty() && self.asks_under_way == 0
+        self.draining && self.connections.is_empty() && self.asks_under_way + self.watches_under_way == 0
     }
 
     /// The last call of a turn: everything answered in it leaves, one send for each connection.
     pub fn flush(&mut self, view: &View<'_>, wish: &mut Wish) {
-        while self.asks_under_way < ANSWER_SLOTS {
+        // Each once: who still may not start is back at the end of the line.
+        for _ in 0..self.starved.len() {
+            if self.asks_under_way >= ANSWER_SLOTS {
+                break;
+            }
             let Some(conn) = self.starved.pop_front() else { break };
             if let Some(connection) = self.connections.get_mut(&conn) {
                 connection.starved = false;
@@ -203,9 +253,9 @@ impl Api {
         }
         self.stats.connections = self.connections.len();
         self.stats.in_flight = self.jobs.under_way();
-        self.stats.asks = self.asks_under_way;
+        self.stats.asks = self.asks_under_way + self.watches_under_way;
         self.stats.fetch_sessions = self.shared.sessions.len();
-        wish.wake_at = self.jobs.next_deadline().into_iter().chain(self.idle_check_at).min();
+        wish.wake_at = self.jobs.next_deadline().into_iter().chain(self.idle_check_at).chain(self.stalls_at()).min();
     }
 
     /// As of the last flush.
@@ -213,9 +263,15 @@ impl Api {
         &self.stats
     }
 
-    /// Requests and unsent answers held, bytes.
+    /// Requests, unsent answers and fetch sessions held, bytes.
     pub fn memory(&self) -> usize {
-        self.inbox_bytes + self.job_bytes + self.unsent_bytes
+        self.request_bytes() + self.unsent_bytes + self.shared.sessions.kept_bytes()
+    }
+
+    /// Requests held, whole or in part, waiting or under way. Bytes. Reading less keeps them from growing; unsent answers
+    /// it would not, as those wait for their readers.
+    pub fn request_bytes(&self) -> usize {
+        self.inbox_bytes + self.job_bytes
     }
 
     /// Start what may start, and read or rest accordingly.
@@ -227,7 +283,9 @@ impl Api {
             if !connection.may_start(key) {
                 break;
             }
-            if self.asks_under_way >= ANSWER_SLOTS {
+            // What a fetch reads stays in memory until its peer took it; others do not wait for that.
+            let full = key == FETCH && self.unsent_bytes >= self.shared.config.unsent_bytes_max;
+            if self.asks_under_way >= ANSWER_SLOTS || full {
                 if !connection.starved {
                     connection.starved = true;
                     self.starved.push_back(conn);
@@ -259,8 +317,9 @@ impl Api {
         let Some((header, request)) = decoded else { return self.close(conn, Closed::Malformed, view, wish) };
         let Some(connection) = self.connections.get_mut(&conn) else { return };
         let place = connection.open_place(key);
-        let caller = Caller { peer: connection.peer, head: header.head, client_id: header.client_id };
+        let mut caller = Caller { peer: connection.peer, head: header.head, client_id: header.client_id };
         let id = self.jobs.reserve();
+        let (room, watches) = (self.room(), self.watches_under_way);
         let mut cx = Context {
             view,
             caller: &caller,
@@ -270,11 +329,15 @@ impl Api {
             job: id,
             parts: 0,
             asked: 0,
+            watched: 0,
+            watches,
+            room,
             deadline: None,
         };
         let started = (APIS[api].start)(request, &mut cx);
-        let (parts, asked, deadline) = (cx.parts, cx.asked, cx.deadline);
+        let (parts, asked, watched, deadline) = (cx.parts, cx.asked, cx.watched, cx.deadline);
         self.asks_under_way += asked;
+        self.watches_under_way += watched;
         match started {
             Started::Done(reply) => {
                 self.jobs.release(id);
@@ -283,13 +346,18 @@ impl Api {
             }
             Started::Waiting(flight) => {
                 let started = view.now.mono;
-                self.job_bytes += frame_bytes;
+                let held_bytes = flight.held_bytes(frame_bytes);
+                if held_bytes != frame_bytes {
+                    // The frame goes, and with it the client's name.
+                    caller.client_id = caller.client_id.as_deref().map(text);
+                }
+                self.job_bytes += held_bytes;
                 if let Some(connection) = self.connections.get_mut(&conn) {
                     connection.set_job(place, id);
                 }
                 self.jobs.insert(
                     id,
-                    Job { conn, place, caller, api, started, frame_bytes, parts, deadline, due: None, flight },
+                    Job { conn, place, caller, api, started, held_bytes, parts, deadline, due: None, flight },
                 );
             }
         }
@@ -304,6 +372,7 @@ impl Api {
         act: impl FnOnce(&mut dyn Flight, &mut Context<'_>) -> Option<Reply>,
     ) {
         let Some(mut job) = self.jobs.take(id) else { return };
+        let (room, watches) = (self.room(), self.watches_under_way);
         let mut cx = Context {
             view,
             caller: &job.caller,
@@ -313,15 +382,19 @@ impl Api {
             job: id,
             parts: job.parts,
             asked: 0,
+            watched: 0,
+            watches,
+            room,
             deadline: job.deadline,
         };
         let reply = act(job.flight.as_mut(), &mut cx);
-        let (parts, asked, deadline) = (cx.parts, cx.asked, cx.deadline);
+        let (parts, asked, watched, deadline) = (cx.parts, cx.asked, cx.watched, cx.deadline);
         (job.parts, job.deadline) = (parts, deadline);
         self.asks_under_way += asked;
+        self.watches_under_way += watched;
         let Some(reply) = reply else { return self.jobs.put_back(id, job) };
         self.jobs.end(id, job.due);
-        self.job_bytes -= job.frame_bytes;
+        self.job_bytes -= job.held_bytes;
         self.stats.apis[job.api].latency.record(view.now.mono.since_us(job.started));
         self.complete(job.conn, job.place, reply, view, wish);
         self.advance(job.conn, view, wish);
@@ -335,7 +408,12 @@ impl Api {
             Reply::Close(why) => return self.close(conn, why, view, wish),
         };
         let Some(connection) = self.connections.get_mut(&conn) else { return };
+        let unsent = connection.unsent_bytes;
+        if unsent == 0 {
+            connection.moved = view.now.mono;
+        }
         connection.answer(place, parts);
+        self.unsent_bytes += connection.unsent_bytes - unsent;
         if !connection.outbox.is_empty() {
             self.touch(conn);
         }
@@ -358,7 +436,11 @@ impl Api {
         let Some(connection) = self.connections.get_mut(&conn) else { return };
         self.inbox_bytes -= connection.inbox.held_bytes();
         connection.inbox.clear();
-        for id in connection.abandon() {
+        let unsent = connection.unsent_bytes;
+        let jobs = connection.abandon();
+        self.unsent_bytes -= unsent - connection.unsent_bytes;
+        self.note_partial(conn, true, view, wish);
+        for id in jobs {
             // The job being worked on right now has been taken out already.
             let Some(mut job) = self.jobs.take(id) else { continue };
             let mut cx = Context {
@@ -370,11 +452,14 @@ impl Api {
                 job: id,
                 parts: job.parts,
                 asked: 0,
+                watched: 0,
+                watches: self.watches_under_way,
+                room: 0,
                 deadline: None,
             };
             job.flight.on_gone(&mut cx);
-            assert_eq!(cx.asked, 0, "who is gone asks nothing");
-            self.job_bytes -= job.frame_bytes;
+            assert_eq!(cx.asked + cx.watched, 0, "who is gone asks nothing");
+            self.job_bytes -= job.held_bytes;
             self.jobs.end(id, job.due);
         }
     }
@@ -383,10 +468,16 @@ impl Api {
         let now = view.now.mono;
         let idle_ms = self.shared.config.idle_ms;
         for conn in self.sorted_connections() {
-            let Some(connection) = self.connections.get(&conn) else { continue };
+            let Some(connection) = self.connections.get_mut(&conn) else { continue };
+            if connection.paused {
+                // Who is not read has no chance to say anything.
+                connection.last_active = now;
+            }
             let is_idle = connection.is_quiet() && connection.unsent_bytes == 0;
             if is_idle && connection.last_active.plus_ms(idle_ms) <= now {
                 self.close(conn, Closed::Idle, view, wish);
+            } else if connection.unsent_bytes > 0 && connection.moved.plus_ms(idle_ms) <= now {
+                self.close(conn, Closed::Unread, view, wish);
             }
         }
         // A sweep at a tenth of the time: a connection closes at most that much later than it could.
@@ -400,18 +491,19 @@ impl Api {
         }
     }
 
+    /// Long answers leave in several sends, each of which tells that the peer takes something.
     fn send(&mut self, conn: ConnId, wish: &mut Wish) {
         let Some(connection) = self.connections.get_mut(&conn) else { return };
         connection.dirty = false;
         if !connection.outbox.is_empty() && !connection.closed {
-            let parts = joined(std::mem::take(&mut connection.outbox));
-            let bytes = parts.iter().map(Bytes::len).sum::<usize>();
-            connection.unsent_bytes += bytes;
-            self.unsent_bytes += bytes;
-            self.stats.bytes_out += bytes as u64;
-            self.next_send = self.next_send.wrapping_add(1);
-            self.sends.insert(self.next_send, (conn, bytes));
-            wish.effects.push(Effect::Send { conn, token: Token { owner: self.owner, seq: self.next_send }, parts });
+            for parts in cut(joined(std::mem::take(&mut connection.outbox))) {
+                let bytes = parts.iter().map(Bytes::len).sum::<usize>();
+                self.stats.bytes_out += bytes as u64;
+                self.next_send = self.next_send.wrapping_add(1);
+                self.sends.insert(self.next_send, (conn, bytes));
+                let token = Token { owner: self.owner, seq: self.next_send };
+                wish.effects.push(Effect::Send { conn, token, parts });
+            }
         }
         if connection.closing && !connection.closed {
             connection.closed = true;
@@ -419,9 +511,55 @@ impl Api {
         }
     }
 
+    /// What a fetch may read now: a part of what is left, so that no reader takes it all, and yet something.
+    fn room(&self) -> usize {
+        let left = self.shared.config.unsent_bytes_max.saturating_sub(self.unsent_bytes);
+        (left / 4).max(FETCH_BYTES_LEAST)
+    }
+
+    /// Keep the order of unfinished frames. `ended`: the one that was noted is whole, or gone.
+    fn note_partial(&mut self, conn: ConnId, ended: bool, view: &View<'_>, wish: &mut Wish) {
+        let Some(connection) = self.connections.get_mut(&conn) else { return };
+        if ended && let Some(number) = connection.partial.take() {
+            self.partials.remove(&number);
+        }
+        if connection.partial.is_none() && connection.inbox.is_partial() {
+            self.frames_begun += 1;
+            connection.partial = Some(self.frames_begun);
+            self.partials.insert(self.frames_begun, conn);
+        }
+        let was = self.oldest;
+        self.choose_oldest(view.now.mono);
+        match (was, &mut self.oldest) {
+            (Some((old, since)), Some((new, began))) if old == *new => {
+                // Its time begins anew only with what it brings itself.
+                *began = if *new == conn { view.now.mono } else { since };
+            }
+            (was, is) => {
+                let changed: Vec<ConnId> = was.into_iter().chain(*is).map(|(conn, _)| conn).collect();
+                changed.into_iter().for_each(|conn| self.adjust_reading(conn, wish));
+            }
+        }
+    }
+
+    fn choose_oldest(&mut self, now: Mono) {
+        let first = self.partials.first_key_value().filter(|_| self.reading == Reading::OldestFrame);
+        self.oldest = first.map(|(_, conn)| (*conn, now));
+    }
+
+    /// When the one frame that is read counts as stalled.
+    fn stalls_at(&self) -> Option<Mono> {
+        self.oldest.map(|(_, since)| since.plus_ms(STALLED_FRAME_MS))
+    }
+
     fn adjust_reading(&mut self, conn: ConnId, wish: &mut Wish) {
         let Some(connection) = self.connections.get_mut(&conn) else { return };
-        let pause = (self.paused || connection.is_full()) && !connection.closing;
+        let may_read = match self.reading {
+            Reading::All => true,
+            Reading::OldestFrame => self.oldest.is_some_and(|(oldest, _)| oldest == conn),
+            Reading::Nothing => false,
+        };
+        let pause = (!may_read || connection.is_full()) && !connection.closing;
         if pause != connection.paused && !connection.closed {
             connection.paused = pause;
             wish.effects.push(if pause { Effect::Pause { conn } } else { Effect::Resume { conn } });
@@ -433,6 +571,26 @@ impl Api {
         all.sort_unstable();
         all
     }
+}
+
+/// What one send carries at most. Bytes.
+const SEND_BYTES_MAX: usize = 1024 * 1024;
+
+/// The same bytes in sends that are not too large.
+fn cut(parts: Vec<Bytes>) -> Vec<Vec<Bytes>> {
+    let (mut sends, mut room) = (vec![Vec::new()], SEND_BYTES_MAX);
+    for mut part in parts {
+        while !part.is_empty() {
+            if room == 0 {
+                sends.push(Vec::new());
+                room = SEND_BYTES_MAX;
+            }
+            let piece = part.split_to(part.len().min(room));
+            room -= piece.len();
+            sends.last_mut().expect("there is always one").push(piece);
+        }
+    }
+    sends
 }
 
 /// Parts up to this size are copied together: each part of a send costs more than that. Bytes.
@@ -470,6 +628,8 @@ impl Closed {
             Closed::SilentProduce => "silent produce failed",
             Closed::Unencodable => "unencodable",
             Closed::Idle => "idle",
+            Closed::Unread => "unread",
+            Closed::StalledFrame => "stalled frame",
             Closed::TooManyConnections => "too many connections",
             Closed::Stopping => "stopping",
         }

@@ -19,6 +19,10 @@ pub struct ApiConfig {
     pub fetch_sessions_max: usize,
     /// `max.request.partition.size.limit`: partitions in one DescribeTopicPartitions answer.
     pub describe_partitions_max: usize,
+    /// What a core's answers may hold until they have left; fetches take what is left of it. Bytes.
+    pub unsent_bytes_max: usize,
+    /// Watches that may be under way at once; a fetch that would need more looks again a little later instead.
+    pub watches_max: usize,
     /// How long an ask to the controller may take when the request names no time (clients wait for 30 s).
     pub request_timeout_ms: u64,
 }
@@ -52,6 +56,8 @@ impl Default for ApiConfig {
             fetch_bytes_max: FETCH_BYTES_MAX,
             fetch_sessions_max: 1000,
             describe_partitions_max: 2000,
+            unsent_bytes_max: usize::MAX,
+            watches_max: 1 << 20,
             request_timeout_ms: 30_000,
         }
     }

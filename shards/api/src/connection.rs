@@ -26,8 +26,13 @@ pub(crate) struct Connection {
     first_place: u64,
     /// Answers of this turn, in order.
     pub outbox: Vec<Bytes>,
+    /// Of answers that have not left, in their place or on their way.
     pub unsent_bytes: usize,
     pub last_active: Mono,
+    /// When the peer last took something, or got something to take.
+    pub moved: Mono,
+    /// The number of the frame that has begun to arrive and has not ended.
+    pub partial: Option<u64>,
     pub paused: bool,
     /// No further request is taken; it closes when the last answer has left.
     pub closing: bool,
@@ -56,6 +61,8 @@ impl Connection {
             outbox: Vec::new(),
             unsent_bytes: 0,
             last_active: now,
+            moved: now,
+            partial: None,
             paused: false,
             closing: false,
             closed: false,
@@ -95,6 +102,7 @@ impl Connection {
 
     /// The answer of a request; it and those ready behind it move to the outbox when it is the oldest.
     pub fn answer(&mut self, place: u64, parts: Vec<Bytes>) {
+        self.unsent_bytes += bytes_of(&parts);
         let open = self.place(place);
         assert!(open.answer.is_none(), "a request is answered once");
         open.answer = Some(parts);
@@ -108,6 +116,8 @@ impl Connection {
     /// Forget every request under way; returns the jobs that worked on them.
     pub fn abandon(&mut self) -> Vec<JobId> {
         self.first_place += self.places.len() as u64;
+        let answers = self.places.iter().filter_map(|place| place.answer.as_ref());
+        self.unsent_bytes -= answers.map(|parts| bytes_of(parts)).sum::<usize>();
         self.places.drain(..).filter(|place| place.answer.is_none()).filter_map(|place| place.job).collect()
     }
 
@@ -115,6 +125,10 @@ impl Connection {
         let at = number.checked_sub(self.first_place).expect("a place is open until it is answered");
         &mut self.places[at as usize]
     }
+}
+
+fn bytes_of(parts: &[Bytes]) -> usize {
+    parts.iter().map(Bytes::len).sum()
 }
 
 #[cfg(test)]

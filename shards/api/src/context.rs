@@ -51,6 +51,10 @@ pub(crate) enum Closed {
     /// A response that its own version cannot carry: our bug.
     Unencodable,
     Idle,
+    /// The peer takes nothing of what was answered.
+    Unread,
+    /// The end of a frame does not come, though memory is short and it is all that is read.
+    StalledFrame,
     TooManyConnections,
     Stopping,
 }
@@ -73,6 +77,10 @@ pub(crate) trait Flight {
     fn is_idle_wait(&self) -> bool {
         false
     }
+    /// Bytes of memory that the request keeps while it waits. `frame_bytes` is its frame, which most keep a part of.
+    fn held_bytes(&self, frame_bytes: usize) -> usize {
+        frame_bytes
+    }
 }
 
 /// What handlers keep between requests, one of each per core.
@@ -81,6 +89,9 @@ pub(crate) struct Shared {
     pub sessions: FetchSessions,
     pub producer_ids: ProducerIds,
 }
+
+/// Set in a ticket's part: the ask is a watch.
+pub(crate) const WATCH: u32 = 1 << 31;
 
 pub(crate) struct Context<'a> {
     pub view: &'a View<'a>,
@@ -91,6 +102,11 @@ pub(crate) struct Context<'a> {
     pub(crate) job: JobId,
     pub(crate) parts: u32,
     pub(crate) asked: usize,
+    pub(crate) watched: usize,
+    /// Watches that this core has under way without those of this call.
+    pub(crate) watches: usize,
+    /// What the answers on their way out may still take of this core's memory. Bytes.
+    pub(crate) room: usize,
     pub(crate) deadline: Option<Mono>,
 }
 
@@ -109,9 +125,23 @@ impl Context<'_> {
         part
     }
 
-    /// Say that nobody waits for this ask any more. It is still answered, once.
+    /// Ask for something that may take as long as it likes: it takes no answer slot, and can be cancelled.
+    pub fn watch(&mut self, target: Target, ask: Ask) -> u32 {
+        let part = self.parts;
+        self.parts += 1;
+        self.watched += 1;
+        self.wish.asks.push((self.job.ticket(self.home, part | WATCH), target, ask));
+        part
+    }
+
+    /// Whether this core may begin so many more watches.
+    pub fn may_watch(&self, more: usize) -> bool {
+        self.watches + self.watched + more <= self.shared.config.watches_max
+    }
+
+    /// Say that nobody waits for this watch any more. It is still answered, once.
     pub fn cancel(&mut self, part: u32, target: Target) {
-        self.wish.cancels.push((self.job.ticket(self.home, part), target));
+        self.wish.cancels.push((self.job.ticket(self.home, part | WATCH), target));
     }
 
     /// When `Flight::on_deadline` is due, counted from now. Replaces an earlier deadline.

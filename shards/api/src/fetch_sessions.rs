@@ -13,6 +13,12 @@ use rustc_hash::FxHashMap;
 /// `min.incremental.fetch.session.eviction.ms`).
 const EVICTION_MS: u64 = 120_000;
 
+/// What all sessions of a core may keep together. One that would go beyond it is given up, or not begun: its client then
+/// fetches in full. Bytes.
+const KEPT_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// No topic has a longer name, so such a one is answered and not kept. Bytes.
+const NAME_BYTES_MAX: usize = 249;
+
 /// A topic as its session names it.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum TopicKey {
@@ -46,6 +52,20 @@ struct Kept {
     told: Option<Told>,
 }
 
+/// What one partition of a session takes, with its places in two maps. Bytes.
+const KEPT_BYTES: usize = size_of::<Kept>() + size_of::<((TopicKey, i32), u64)>() + 4 * size_of::<u64>();
+
+fn kept_bytes(topic: &TopicKey) -> usize {
+    match topic {
+        TopicKey::Name(name) => KEPT_BYTES + name.len(),
+        TopicKey::Id(_) => KEPT_BYTES,
+    }
+}
+
+fn may_keep(topic: &TopicKey) -> bool {
+    !matches!(topic, TopicKey::Name(name) if name.len() > NAME_BYTES_MAX)
+}
+
 #[derive(Default)]
 struct Session {
     /// The epoch that the next request must carry.
@@ -56,6 +76,7 @@ struct Session {
     place: FxHashMap<(TopicKey, i32), u64>,
     next: u64,
     last_used: Mono,
+    kept_bytes: usize,
 }
 
 /// How a fetch answers: with everything, or with changes only.
@@ -81,6 +102,7 @@ pub(crate) struct FetchSessions {
     sessions_max: usize,
     sessions: BTreeMap<i32, Session>,
     next_id: u32,
+    kept_bytes: usize,
 }
 
 /// A fetch request as far as sessions are concerned.
@@ -94,22 +116,28 @@ pub(crate) struct SessionRequest {
 
 impl FetchSessions {
     pub fn new(home: ShardId, sessions_max: usize) -> FetchSessions {
-        FetchSessions { home, sessions_max, sessions: BTreeMap::new(), next_id: 0 }
+        FetchSessions { home, sessions_max, sessions: BTreeMap::new(), next_id: 0, kept_bytes: 0 }
     }
 
     pub fn len(&self) -> usize {
         self.sessions.len()
     }
 
-    /// Which partitions a request fetches, in order. Epoch -1 ends a session, 0 begins one, others go on with it.
+    /// What all sessions keep, bytes.
+    pub fn kept_bytes(&self) -> usize {
+        self.kept_bytes
+    }
+
+    /// Which partitions a request fetches, in order, each once. Epoch -1 ends a session, 0 begins one, others go on with
+    /// it.
     pub fn open(&mut self, now: Mono, request: SessionRequest) -> Result<(Mode, Vec<Wanted>), ErrorCode> {
         match request.epoch {
             -1 => {
-                self.sessions.remove(&request.id);
-                Ok((Mode::Full, request.wanted))
+                self.remove(request.id);
+                Ok((Mode::Full, each_once(request.wanted)))
             }
             0 => {
-                self.sessions.remove(&request.id);
+                self.remove(request.id);
                 Ok(self.begin(now, request))
             }
             _ => self.go_on(now, request),
@@ -117,15 +145,17 @@ impl FetchSessions {
     }
 
     fn begin(&mut self, now: Mono, request: SessionRequest) -> (Mode, Vec<Wanted>) {
-        if request.wanted.is_empty() || !self.make_room(now) {
-            return (Mode::Full, request.wanted);
+        let wanted = each_once(request.wanted);
+        let needed = wanted.iter().map(|wanted| kept_bytes(&wanted.topic)).sum();
+        if wanted.is_empty() || !self.make_room(now, needed) {
+            return (Mode::Full, wanted);
         }
         let id = self.new_id(now);
         let mut session = Session { epoch: 1, by_id: request.by_id, last_used: now, ..Session::default() };
-        for wanted in request.wanted {
-            session.put(wanted);
+        for wanted in wanted.iter().filter(|wanted| may_keep(&wanted.topic)) {
+            session.put(wanted.clone());
         }
-        let wanted = session.wanted();
+        self.kept_bytes += session.kept_bytes;
         self.sessions.insert(id, session);
         (Mode::Begins(id), wanted)
     }
@@ -138,16 +168,32 @@ impl FetchSessions {
         if session.by_id != request.by_id {
             return Err(ErrorCode::FetchSessionTopicIdError);
         }
-        for wanted in request.wanted {
+        self.kept_bytes -= session.kept_bytes;
+        let (keep, pass): (Vec<_>, Vec<_>) = request.wanted.into_iter().partition(|wanted| may_keep(&wanted.topic));
+        for wanted in keep {
             session.put(wanted);
         }
         for forgotten in &request.forgotten {
             session.forget(forgotten);
         }
+        if self.kept_bytes + session.kept_bytes > KEPT_BYTES_MAX {
+            // The client begins anew, and gets a full answer if there is still no room then.
+            self.sessions.remove(&request.id);
+            return Err(ErrorCode::FetchSessionIdNotFound);
+        }
+        self.kept_bytes += session.kept_bytes;
         // Epochs wrap from 2^31-1 to 1: 0 would begin a session.
         session.epoch = session.epoch.checked_add(1).unwrap_or(1);
         session.last_used = now;
-        Ok((Mode::Incremental(request.id), session.wanted()))
+        let mut wanted = session.wanted();
+        wanted.extend(each_once(pass));
+        Ok((Mode::Incremental(request.id), wanted))
+    }
+
+    fn remove(&mut self, id: i32) {
+        if let Some(session) = self.sessions.remove(&id) {
+            self.kept_bytes -= session.kept_bytes;
+        }
     }
 
     /// Whether an incremental answer has to list this partition; remembers what is told. `has_news` is true for
@@ -174,17 +220,18 @@ impl FetchSessions {
         listed || changed
     }
 
-    /// Room for one more: evicts the session that was not used for longest, if that is long enough.
-    fn make_room(&mut self, now: Mono) -> bool {
-        if self.sessions.len() < self.sessions_max {
-            return true;
-        }
-        let oldest = self.sessions.iter().min_by_key(|(_, session)| session.last_used);
-        let Some((id, _)) = oldest.filter(|(_, session)| session.last_used.plus_ms(EVICTION_MS) <= now) else {
+    /// Room for one more that keeps so much: evicts those that were not used for longest, if that is long enough.
+    fn make_room(&mut self, now: Mono, needed: usize) -> bool {
+        if needed > KEPT_BYTES_MAX {
             return false;
-        };
-        let id = *id;
-        self.sessions.remove(&id);
+        }
+        while self.sessions.len() >= self.sessions_max || self.kept_bytes + needed > KEPT_BYTES_MAX {
+            let oldest = self.sessions.iter().min_by_key(|(_, session)| session.last_used);
+            let Some((id, _)) = oldest.filter(|(_, session)| session.last_used.plus_ms(EVICTION_MS) <= now) else {
+                return false;
+            };
+            self.remove(*id);
+        }
         true
     }
 
@@ -210,6 +257,7 @@ impl Session {
             kept.wanted = wanted;
             return;
         }
+        self.kept_bytes += kept_bytes(&wanted.topic);
         self.place.insert(key, self.next);
         self.order.insert(self.next, Kept { wanted, told: None });
         self.next += 1;
@@ -218,6 +266,7 @@ impl Session {
     fn forget(&mut self, key: &(TopicKey, i32)) {
         if let Some(at) = self.place.remove(key) {
             self.order.remove(&at);
+            self.kept_bytes -= kept_bytes(&key.0);
         }
     }
 
@@ -232,6 +281,20 @@ impl Session {
     fn wanted(&self) -> Vec<Wanted> {
         self.order.values().map(|kept| kept.wanted.clone()).collect()
     }
+}
+
+/// A request is a map of partitions: of one that is named again only the last counts, in the first one's place.
+fn each_once(wanted: Vec<Wanted>) -> Vec<Wanted> {
+    if wanted.len() < 2 {
+        return wanted;
+    }
+    let mut places: FxHashMap<(TopicKey, i32), usize> = FxHashMap::default();
+    let mut once: Vec<Wanted> = Vec::with_capacity(wanted.len());
+    for wanted in wanted {
+        let place = *places.entry((wanted.topic.clone(), wanted.partition)).or_insert(once.len());
+        if place == once.len() { once.push(wanted) } else { once[place] = wanted }
+    }
+    once
 }
 
 #[cfg(test)]
@@ -312,5 +375,59 @@ mod tests {
         let second = sessions.open(old, request(0, 0, vec![wanted(0, 0)])).expect("new").0;
         assert!(matches!(second, Mode::Begins(id) if id != first.session_id()));
         assert_eq!(sessions.len(), 1);
+    }
+
+    #[test]
+    fn each_partition_is_fetched_once_with_what_was_said_last() {
+        let mut sessions = FetchSessions::new(ShardId(0), 0);
+        let named = || vec![wanted(0, 1), wanted(1, 2), wanted(0, 3)];
+        for epoch in [-1, 0] {
+            let (mode, all) = sessions.open(Mono(1), request(0, epoch, named())).expect("in full");
+            assert_eq!((mode, order(&all)), (Mode::Full, vec![(0, 3), (1, 2)]));
+        }
+    }
+
+    fn of_name(name: &str, partition: i32) -> Wanted {
+        Wanted { topic: TopicKey::Name(heddle_protocol::text(name)), ..wanted(partition, 0) }
+    }
+
+    #[test]
+    fn names_that_no_topic_has_are_answered_and_not_kept() {
+        let long = "x".repeat(250);
+        let mut sessions = FetchSessions::new(ShardId(0), 10);
+        let by_name = |id, epoch, wanted| SessionRequest { by_id: false, ..request(id, epoch, wanted) };
+        let (mode, all) = sessions.open(Mono(1), by_name(0, 0, vec![of_name(&long, 0), of_name("a", 0)])).expect("new");
+        assert_eq!(all.len(), 2);
+        let topic = of_name(&long, 0).topic;
+        assert!(sessions.tell(mode, &topic, 0, told(-1), true, false), "it is answered");
+        let kept = sessions.kept_bytes();
+        let (mode, all) = sessions.open(Mono(2), by_name(mode.session_id(), 1, vec![of_name(&long, 1)])).expect("on");
+        assert_eq!(all.len(), 2, "the kept one and the new one");
+        assert!(sessions.tell(mode, &of_name(&long, 1).topic, 1, told(-1), true, false));
+        assert_eq!(sessions.kept_bytes(), kept);
+    }
+
+    #[test]
+    fn what_all_sessions_keep_is_bounded_and_counted() {
+        let partitions = (KEPT_BYTES_MAX / KEPT_BYTES / 2) as i32;
+        let half = |from: i32| (from..from + partitions).map(|partition| wanted(partition, 0)).collect::<Vec<_>>();
+        let mut sessions = FetchSessions::new(ShardId(0), 10);
+        let first = sessions.open(Mono(0), request(0, 0, half(0))).expect("new").0;
+        let second = sessions.open(Mono(0), request(0, 0, half(0))).expect("new").0;
+        assert!(matches!((first, second), (Mode::Begins(_), Mode::Begins(_))));
+        assert!(sessions.kept_bytes() <= KEPT_BYTES_MAX);
+        let third = sessions.open(Mono(1), request(0, 0, half(0))).expect("in full");
+        assert_eq!((third.0, third.1.len()), (Mode::Full, partitions as usize));
+        let grown = sessions.open(Mono(1), request(second.session_id(), 1, half(partitions)));
+        assert_eq!(grown.map(|_| ()), Err(ErrorCode::FetchSessionIdNotFound));
+        let old = Mono(0).plus_ms(EVICTION_MS);
+        assert!(matches!(sessions.open(old, request(0, 0, half(0))).expect("new").0, Mode::Begins(_)));
+        let forgotten = (0..partitions).map(|partition| (TopicKey::Id(TopicId(5)), partition)).collect();
+        let forget = SessionRequest { forgotten, ..request(first.session_id(), 1, Vec::new()) };
+        assert_eq!(sessions.open(old, forget).expect("goes on").1.len(), 0);
+        sessions.open(old, request(first.session_id(), -1, Vec::new())).expect("ends");
+        let left = sessions.sessions.values().map(|session| session.kept_bytes).sum::<usize>();
+        assert_eq!(sessions.kept_bytes(), left);
+        assert!(left <= KEPT_BYTES_MAX / 2);
     }
 }

@@ -53,6 +53,11 @@ impl Inbox {
         self.frames.len()
     }
 
+    /// A frame has begun to arrive and has not ended.
+    pub fn is_partial(&self) -> bool {
+        !self.partial.is_empty()
+    }
+
     pub fn frame_bytes(&self) -> usize {
         self.frame_bytes
     }

@@ -28,7 +28,7 @@ pub(crate) struct Job {
     /// Index into the dispatch table.
     pub api: usize,
     pub started: Mono,
-    pub frame_bytes: usize,
+    pub held_bytes: usize,
     pub parts: u32,
     pub deadline: Option<Mono>,
     /// The deadline it is listed under; `Jobs` keeps it.

@@ -26,7 +26,7 @@ mod stats;
 mod testing;
 mod topics;
 
-pub use api::Api;
+pub use api::{Api, Reading};
 pub use ask::{Answer, Ask, Leaders, Target, View, Wish};
 pub use config::ApiConfig;
 pub use histogram::Histogram;

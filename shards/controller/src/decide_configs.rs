@@ -23,20 +23,27 @@ const GROUP_ID_BYTES_MAX: usize = i16::MAX as usize;
 
 /// The overrides of a new topic, or of one whose overrides are replaced.
 pub fn overrides_of(config: &BrokerConfig, given: &[(String, Option<String>)]) -> Result<Values, Refused> {
-    let overrides = without_nulls(given, "topic")?;
+    let mut overrides = Values::new();
+    for (name, value) in given {
+        let Some(value) = value else {
+            return Err(Refusal::InvalidConfig.because(format!("Null value not supported for topic configs: {name}")));
+        };
+        overrides.insert(name.clone(), value.clone());
+    }
     check_overrides(config, &overrides)?;
     Ok(overrides)
 }
 
-fn without_nulls(given: &[(String, Option<String>)], of: &str) -> Result<Values, Refused> {
-    let mut values = Values::new();
-    for (name, value) in given {
-        let Some(value) = value else {
-            return Err(Refusal::InvalidConfig.because(format!("Null value not supported for {of} configs: {name}")));
-        };
-        values.insert(name.clone(), value.clone());
+/// What AlterConfigs sets instead of all there is. A null and a name given twice are no configs but a bad request.
+fn replacement(given: &[(String, Option<String>)]) -> Result<Values, Refused> {
+    if !repeated(given.iter().map(|(name, _)| name)).is_empty() {
+        return Err(Refusal::InvalidRequest.because("Error due to duplicate config keys"));
     }
-    Ok(values)
+    let nulls: Vec<&str> = given.iter().filter(|(_, value)| value.is_none()).map(|(name, _)| name.as_str()).collect();
+    if !nulls.is_empty() {
+        return Err(Refusal::InvalidRequest.because(format!("Null value not supported for : {}", nulls.join(","))));
+    }
+    Ok(given.iter().filter_map(|(name, value)| Some((name.clone(), value.clone()?))).collect())
 }
 
 fn check_overrides(config: &BrokerConfig, overrides: &Values) -> Result<(), Refused> {
@@ -75,7 +82,7 @@ fn alter_topic(draft: &mut Draft<'_>, name: &str, change: &Change) -> Result<(),
     let topic = image.topic(name).ok_or_else(|| unknown_name(name))?;
     let config = image.config();
     let overrides = match change {
-        Change::Replace(given) => without_nulls(given, "topic")?,
+        Change::Replace(given) => replacement(given)?,
         Change::Edit(edits) => {
             edited(&topic.overrides, edits, |name| topic_def(name).map(|def| (def.kind, inherited(config, def))))?
         }
@@ -103,7 +110,7 @@ fn alter_group(draft: &mut Draft<'_>, group: &str, change: &Change) -> Result<()
     let (image, none) = (draft.image(), Values::new());
     let current = image.group_overrides(group).unwrap_or(&none);
     let values = match change {
-        Change::Replace(given) => without_nulls(given, "group")?,
+        Change::Replace(given) => replacement(given)?,
         Change::Edit(edits) => edited(current, edits, |name| group_def(name).map(|def| (def.kind, String::new())))?,
     };
     check_group_configs(image.config(), &values).map_err(|text| Refusal::InvalidConfig.because(text))?;
@@ -127,7 +134,7 @@ fn alter_brokers(draft: &mut Draft<'_>, id: Option<NodeId>, change: &Change) -> 
         Some(id) => return Err(Refusal::UnknownBroker.because(format!("No broker with id {id} is registered."))),
     };
     let values = match change {
-        Change::Replace(given) => without_nulls(given, "broker")?,
+        Change::Replace(given) => replacement(given)?,
         Change::Edit(edits) => edited(current, edits, |name| {
             broker_def(name).map(|def| (def.kind, image.config().text(name).unwrap_or("").to_owned()))
         })?,

@@ -71,10 +71,7 @@ impl Replica {
             world.answers.push((ticket, Answer::Read(answer)));
             return;
         }
-        let upto = match read.visibility {
-            Visibility::HighWatermark => self.high_watermark(),
-            Visibility::LastStable => self.last_stable(),
-        };
+        let upto = self.visible(read.visibility);
         if read.from >= upto || (read.max_bytes == 0 && !read.at_least_one) {
             world.answers.push((ticket, Answer::Read(self.no_records())));
             return;
@@ -114,10 +111,7 @@ impl Replica {
         epoch: Option<Term>,
         world: &mut World<'_>,
     ) {
-        let visible = match visibility {
-            Visibility::HighWatermark => self.high_watermark(),
-            Visibility::LastStable => self.last_stable(),
-        };
+        let visible = self.visible(visibility);
         let have = if visible > from { self.log.bytes_between(from, visible) } else { 0 };
         if self.damaged || self.may_read(epoch).is_err() || from < self.log_start() || have >= min_bytes.max(1) {
             world.answers.push((ticket, Answer::Ready));
@@ -137,10 +131,7 @@ impl Replica {
         if let Err(refusal) = self.may_read(epoch) {
             return refuse(ticket, refusal, world);
         }
-        let visible = match visibility {
-            Visibility::HighWatermark => self.high_watermark(),
-            Visibility::LastStable => self.last_stable(),
-        };
+        let visible = self.visible(visibility);
         if self.damaged && matches!(query, OffsetQuery::Latest | OffsetQuery::MaxTimestamp) {
             // Where the log ended is not known, and offsets that were handed out never go back (trap 19).
             return refuse(ticket, Refusal::Storage, world);
@@ -156,6 +147,13 @@ impl Replica {
         };
         let search = Search { ticket, at_or_after, from: self.log_start(), upto: visible, best: None };
         self.search(search, world);
+    }
+
+    fn visible(&self, visibility: Visibility) -> Offset {
+        match visibility {
+            Visibility::HighWatermark => self.high_watermark(),
+            Visibility::LastStable => self.last_stable(),
+        }
     }
 
     fn search(&mut self, search: Search, world: &mut World<'_>) {

@@ -1,6 +1,6 @@
 //! Who waits for this replica, and for what. Every ticket taken in is answered exactly once.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use heddle_model::{NodeId, Offset, Term, Ticket};
 
@@ -17,7 +17,6 @@ struct Produce {
 /// A reader that waits for something to read.
 #[derive(Clone, Copy, Debug)]
 struct Watch {
-    ticket: Ticket,
     visibility: Visibility,
     /// Nothing below this is new to the reader.
     from: Offset,
@@ -29,7 +28,8 @@ pub struct Waiting {
     /// In order of `next`, but for duplicates, which wait for an older offset.
     for_durable: VecDeque<Produce>,
     for_commit: VecDeque<Produce>,
-    watches: Vec<Watch>,
+    /// By ticket: a connection that ends cancels any number of them at once.
+    watches: BTreeMap<Ticket, Watch>,
 }
 
 impl Waiting {
@@ -48,13 +48,13 @@ impl Waiting {
     }
 
     pub fn watch(&mut self, ticket: Ticket, from: Offset, visibility: Visibility, missing_bytes: usize) {
-        self.watches.push(Watch { ticket, from, visibility, missing_bytes });
+        let known = self.watches.insert(ticket, Watch { from, visibility, missing_bytes });
+        assert!(known.is_none(), "a ticket is used once");
     }
 
     /// Stop a watch whose time is over; it is still answered, once.
     pub fn cancel(&mut self, ticket: Ticket, answers: &mut Vec<(Ticket, Answer)>) {
-        if let Some(at) = self.watches.iter().position(|w| w.ticket == ticket) {
-            self.watches.swap_remove(at);
+        if self.watches.remove(&ticket).is_some() {
             answers.push((ticket, Answer::Ready));
         }
     }
@@ -69,7 +69,7 @@ impl Waiting {
 
     /// `bytes` of batches up to `end` became visible to readers of this kind.
     pub fn on_visible(&mut self, kind: Visibility, end: Offset, bytes: usize, answers: &mut Vec<(Ticket, Answer)>) {
-        self.watches.retain_mut(|watch| {
+        self.watches.retain(|ticket, watch| {
             if watch.visibility != kind || end <= watch.from {
                 return true;
             }
@@ -77,14 +77,14 @@ impl Waiting {
             if watch.missing_bytes > 0 {
                 return true;
             }
-            answers.push((watch.ticket, Answer::Ready));
+            answers.push((*ticket, Answer::Ready));
             false
         });
     }
 
     /// Something that every reader should see now: a new epoch, damage.
     pub fn wake_readers(&mut self, answers: &mut Vec<(Ticket, Answer)>) {
-        answers.extend(self.watches.drain(..).map(|w| (w.ticket, Answer::Ready)));
+        answers.extend(std::mem::take(&mut self.watches).into_keys().map(|ticket| (ticket, Answer::Ready)));
     }
 
     /// Leadership ended: nobody here will be told the truth by this replica any more.

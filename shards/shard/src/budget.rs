@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use heddle_api::Reading;
 use heddle_journal::{Ordinal, Pressure};
 use heddle_model::limits::JOURNAL_WAITING_BYTES;
 use heddle_model::{Mono, ReplicaNumber};
@@ -42,8 +43,8 @@ pub struct Budget {
     restating: BTreeMap<ReplicaNumber, Ordinal>,
     retries: Retries,
     due: Vec<usize>,
-    /// Sockets are not read.
-    shut: bool,
+    /// Which sockets are read.
+    reading: Reading,
     /// Records of clients are refused.
     refusing: bool,
     /// When settling last was in trouble.
@@ -77,7 +78,7 @@ impl Budget {
             restating: BTreeMap::new(),
             retries: Retries::default(),
             due: Vec::new(),
-            shut: false,
+            reading: Reading::All,
             refusing: false,
             stuck_at: None,
         }
@@ -153,7 +154,8 @@ impl Shard {
         let troubled = self.budget.retries.any_failed();
         let full = pressure >= Pressure::StopReading;
         let stuck = troubled || pressure == Pressure::Broken || (full && !self.is_making_room());
-        let (tails, requests, memory) = (self.budget.tail_bytes, self.api.memory(), self.budget.memory);
+        // Answers that nobody takes are no reason to read less: fetches alone wait for those (`ApiConfig`).
+        let (tails, requests, memory) = (self.budget.tail_bytes, self.api.request_bytes(), self.budget.memory);
         if stuck {
             self.budget.stuck_at = Some(self.now.mono);
         }
@@ -161,7 +163,7 @@ impl Shard {
         let (shut, refusing) = if stuck && self.budget.refusing {
             (requests > memory / 4, pressure >= Pressure::SettleHard || tails > memory / 4)
         } else if stuck {
-            // What tails leave free is for requests, and for the answers to readers.
+            // What tails leave free is for requests.
             (requests > memory / 4, full || tails > memory / 2)
         } else {
             (full || tails + requests > memory, false)
@@ -175,9 +177,15 @@ impl Shard {
             };
             self.log(format!("core {}: {text}", self.me.0));
         }
-        if shut != self.budget.shut {
-            self.budget.shut = shut;
-            self.with_api(|api, _, wish| api.pause_reading(shut, wish));
+        // A frame that has begun holds its memory until it ends, so one of them goes on whatever the memory.
+        let reading = match shut {
+            false => Reading::All,
+            true if full && !stuck => Reading::Nothing,
+            true => Reading::OldestFrame,
+        };
+        if reading != self.budget.reading {
+            self.budget.reading = reading;
+            self.with_api(|api, view, wish| api.read_sockets(reading, view, wish));
         }
     }
 
@@ -227,7 +235,9 @@ impl Shard {
     /// Tails that fill the memory though none is a span long: many partitions with a little each. The journal may have
     /// room for more, but sockets are shut by then, and only records that are read could make it ask.
     fn enqueue_for_memory(&mut self) {
-        if self.budget.tail_bytes <= self.budget.memory / 2 {
+        let (tails, memory) = (self.budget.tail_bytes, self.budget.memory);
+        // Together with requests they may be too much though they are not by themselves.
+        if tails <= memory / 2 && tails + self.api.request_bytes() <= memory {
             return;
         }
         let seats = self.budget.seats.len();

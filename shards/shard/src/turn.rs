@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use heddle_api::{Answer, Api, Ask, Target, View, Wish};
+use heddle_api::{Answer, Api, ApiConfig, Ask, Target, View, Wish};
 use heddle_border::{Done, Effect, Event, Failed, Machine, Out, Turn};
 use heddle_controller::Image;
 use heddle_journal::{Journal, Ordinal};
@@ -110,7 +110,7 @@ impl Shard {
             replicas: Vec::new(),
             by_partition: FxHashMap::default(),
             by_number: FxHashMap::default(),
-            api: Api::new(me, API, config.api.clone()),
+            api: Api::new(me, API, ApiConfig { unsent_bytes_max: config.memory / 2, ..config.api.clone() }),
             coordinators: Coordinators::new(&config),
             image,
             leaders: Leaders::default(),

@@ -1,5 +1,7 @@
 //! DescribeConfigs (32), versions 1 to 4: what is set, where it was set, and what else stood to choose.
 
+use std::collections::BTreeSet;
+
 use heddle_controller::{DescribedConfig, check_topic_name};
 use heddle_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use heddle_protocol::messages::describe_configs_response::{
@@ -11,6 +13,9 @@ use heddle_protocol::{ErrorCode, text};
 use crate::context::{Context, Started};
 use crate::resources::{BROKER, GROUP, TOPIC};
 
+/// Configs in one answer, give or take one resource's: any name is that of a group, and each group has all of them.
+const CONFIGS_MAX: usize = 250_000;
+
 /// Which of the two lengthy parts are asked for.
 #[derive(Clone, Copy)]
 struct Shown {
@@ -20,9 +25,27 @@ struct Shown {
 
 pub(crate) fn start(request: DescribeConfigsRequest, cx: &mut Context<'_>) -> Started {
     let shown = Shown { synonyms: request.include_synonyms, documentation: request.include_documentation };
-    let results = request.resources.into_iter().map(|resource| result(resource, shown, cx));
-    let response = DescribeConfigsResponse::default().with_results(results.collect());
-    cx.done(&response)
+    let (mut seen, mut left) = (BTreeSet::new(), CONFIGS_MAX);
+    let mut results = Vec::new();
+    for resource in request.resources {
+        if !seen.insert((resource.resource_type, resource.resource_name.clone())) {
+            continue;
+        }
+        let result = if left == 0 { too_many(&resource) } else { result(resource, shown, cx) };
+        left = left.saturating_sub(result.configs.len());
+        results.push(result);
+    }
+    cx.done(&DescribeConfigsResponse::default().with_results(results))
+}
+
+fn too_many(resource: &DescribeConfigsResource) -> DescribeConfigsResult {
+    let message =
+        format!("One answer describes no more than about {CONFIGS_MAX} configs: ask for fewer resources at once");
+    DescribeConfigsResult::default()
+        .with_resource_type(resource.resource_type)
+        .with_resource_name(text(&resource.resource_name))
+        .with_error_code(ErrorCode::PolicyViolation.code())
+        .with_error_message(Some(text(&message)))
 }
 
 fn result(resource: DescribeConfigsResource, shown: Shown, cx: &Context<'_>) -> DescribeConfigsResult {

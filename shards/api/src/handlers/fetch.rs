@@ -7,7 +7,8 @@
 //!                    +------------- what was ready or had data, with the data this time --------+
 //! ```
 //!
-//! While it watches, a fetch holds no data: only sizes and positions.
+//! While it watches, a fetch holds no data: only sizes and positions. Watches take no answer slots; a core that has too
+//! many already lets a fetch look again a little later instead.
 
 use heddle_model::{NodeId, Offset, PartitionId, Term};
 use heddle_partition::{Answer as Of, Read, Records, Refusal, Visibility};
@@ -24,6 +25,8 @@ mod answer;
 #[cfg(test)]
 mod tests;
 
+/// When a fetch that may not watch looks again, and answers. Milliseconds.
+const LOOK_AGAIN_MS: u64 = 100;
 /// A round of reads asks for at least this much of each partition, if the request allows it. Bytes.
 const READ_BYTES_MIN: usize = 4096;
 
@@ -38,8 +41,8 @@ pub(crate) fn start(request: FetchRequest, cx: &mut Context<'_>) -> Started {
         mode,
         visibility: if committed_only { Visibility::LastStable } else { Visibility::HighWatermark },
         committed_only,
-        max_bytes: (request.max_bytes.max(0) as usize).min(cx.shared.config.fetch_bytes_max),
-        min_bytes: (request.min_bytes.max(0) as usize).min(request.max_bytes.max(0) as usize),
+        max_bytes: (request.max_bytes.max(0) as usize).min(cx.shared.config.fetch_bytes_max).min(cx.room),
+        min_bytes: (request.min_bytes.max(0) as usize).min(request.max_bytes.max(0) as usize).min(cx.room),
         wanted: wanted.into_iter().map(|wanted| Part::new(wanted, cx)).collect(),
         stage: Stage::Reading,
         asked: Vec::new(),
@@ -244,6 +247,11 @@ impl Flight for Fetch {
     fn is_idle_wait(&self) -> bool {
         self.stage == Stage::Watching
     }
+
+    /// The names are copies of their own.
+    fn held_bytes(&self, _frame_bytes: usize) -> usize {
+        self.wanted.len() * size_of::<Part>()
+    }
 }
 
 impl Fetch {
@@ -301,6 +309,9 @@ impl Fetch {
         (self.watched, self.seen) = (true, self.total());
         self.stage = Stage::Watching;
         self.begin_round(cx);
+        if !cx.may_watch(self.wanted.len()) {
+            return self.look_again_later(cx);
+        }
         for index in 0..self.wanted.len() {
             let part = &mut self.wanted[index];
             let bytes = part.bytes();
@@ -317,10 +328,20 @@ impl Fetch {
                 min_bytes: bytes + share,
                 epoch: epoch(part.wanted.leader_epoch),
             };
-            self.note(index, cx.ask(Target::Partition(id), Ask::Partition(watch)));
+            self.note(index, cx.watch(Target::Partition(id), Ask::Partition(watch)));
         }
         // Every partition is full, yet together they give less than was asked for: that is all there will be.
         if self.missing == 0 { self.read_again(cx) } else { None }
+    }
+
+    /// Without watching: all is read again at a deadline that is not far.
+    fn look_again_later(&mut self, cx: &mut Context<'_>) -> Option<Reply> {
+        for part in &mut self.wanted {
+            part.stale = part.id.is_ok();
+        }
+        let soon = cx.view.now.mono.plus_ms(LOOK_AGAIN_MS);
+        cx.deadline = Some(cx.deadline.map_or(soon, |deadline| deadline.min(soon)));
+        None
     }
 
     /// Stop watching, and read what has changed or had data.

@@ -23,11 +23,26 @@ const CREATION_WAIT_MS: u64 = 1000;
 enum Entry {
     Known(Arc<Topic>),
     Failed(MetadataResponseTopic),
-    /// Missing, and created by the ask of this number.
+    /// Missing, and created by an ask.
     Created {
         name: String,
-        part: u32,
+        creation: Creation,
     },
+}
+
+/// Which result says what a creation came to.
+enum Creation {
+    /// An internal topic's own: the ask with this number.
+    Internal(u32),
+    /// All others are created together: the topic's place among them.
+    Together(usize),
+}
+
+/// What an answer is made of.
+struct Wanted {
+    entries: Vec<Entry>,
+    /// The ask that creates topics together.
+    created_by: Option<u32>,
 }
 
 pub(crate) fn start(request: MetadataRequest, cx: &mut Context<'_>) -> Started {
@@ -35,17 +50,24 @@ pub(crate) fn start(request: MetadataRequest, cx: &mut Context<'_>) -> Started {
     let topics = request.topics.filter(|topics| cx.version() > 0 || !topics.is_empty());
     let Some(mut topics) = topics else {
         let entries = cx.view.image.topics().cloned().map(Entry::Known).collect();
-        return cx.gather(entries, finish);
+        return cx.gather(Wanted { entries, created_by: None }, finish);
     };
     let mut seen = std::collections::BTreeSet::new();
     topics.retain(|topic| seen.insert((topic.topic_id, topic.name.clone())));
     let may_create = request.allow_auto_topic_creation && cx.shared.config.auto_create_topics;
-    let entries = topics.into_iter().map(|topic| entry(topic, may_create, cx)).collect();
+    let mut missing = Vec::new();
+    let entries = topics.into_iter().map(|topic| entry(topic, may_create, &mut missing, cx)).collect();
+    // One request, so that its bounds hold, and one decision.
+    let created_by = (!missing.is_empty()).then(|| {
+        let ask = heddle_controller::Ask::CreateTopics { topics: missing, validate_only: false };
+        cx.ask(Target::Controller, Ask::Controller(ask))
+    });
     cx.set_deadline_ms(CREATION_WAIT_MS);
-    cx.gather(entries, finish)
+    cx.gather(Wanted { entries, created_by }, finish)
 }
 
-fn entry(topic: MetadataRequestTopic, may_create: bool, cx: &mut Context<'_>) -> Entry {
+/// `missing` takes what is to be created together.
+fn entry(topic: MetadataRequestTopic, may_create: bool, missing: &mut Vec<NewTopic>, cx: &mut Context<'_>) -> Entry {
     // From version 10 on a topic may be given by id; its name is null then, or empty as Java's admin client sends it.
     let id = topic_id_of(topic.topic_id);
     let Some(name) = topic.name.filter(|_| id == TopicId::NONE) else {
@@ -70,15 +92,17 @@ fn entry(topic: MetadataRequestTopic, may_create: bool, cx: &mut Context<'_>) ->
     }
     let internal =
         [InternalTopic::Offsets, InternalTopic::Transactions].into_iter().find(|t| t.name() == name.as_str());
-    let ask = match internal {
-        Some(internal) => heddle_controller::Ask::EnsureInternalTopic(internal),
-        None => heddle_controller::Ask::CreateTopics {
-            topics: vec![NewTopic::with_defaults(name.as_str())],
-            validate_only: false,
-        },
+    let creation = match internal {
+        Some(internal) => {
+            let ask = heddle_controller::Ask::EnsureInternalTopic(internal);
+            Creation::Internal(cx.ask(Target::Controller, Ask::Controller(ask)))
+        }
+        None => {
+            missing.push(NewTopic::with_defaults(name.as_str()));
+            Creation::Together(missing.len() - 1)
+        }
     };
-    let part = cx.ask(Target::Controller, Ask::Controller(ask));
-    Entry::Created { name: name.to_string(), part }
+    Entry::Created { name: name.to_string(), creation }
 }
 
 /// Kafka's rule: 1 to 249 letters, digits, `.`, `_`, `-`; not `.` or `..`.
@@ -87,12 +111,17 @@ fn is_legal(name: &str) -> bool {
     (1..=249).contains(&name.len()) && name != "." && name != ".." && name.bytes().all(legal)
 }
 
-fn finish(entries: Vec<Entry>, answers: Vec<Answer>, cx: &mut Context<'_>) -> Reply {
-    let view = cx.view;
+fn finish(wanted: Wanted, answers: Vec<Answer>, cx: &mut Context<'_>) -> Reply {
+    let (view, Wanted { entries, created_by }) = (cx.view, wanted);
     let describe = |entry: Entry| match entry {
         Entry::Known(topic) => describe(&topic, view, cx.version()),
         Entry::Failed(topic) => topic,
-        Entry::Created { name, part } => failed(&name, outcome(&answers[part as usize])),
+        Entry::Created { name, creation: Creation::Internal(part) } => {
+            failed(&name, outcome(&answers[part as usize], 0))
+        }
+        Entry::Created { name, creation: Creation::Together(place) } => {
+            failed(&name, created_by.map_or(ErrorCode::None, |part| outcome(&answers[part as usize], place)))
+        }
     };
     let brokers = view.image.brokers().map(|broker| {
         let known = MetadataResponseBroker::default().with_node_id(BrokerId(broker.id.0));
@@ -116,19 +145,19 @@ fn controller(view: &View<'_>) -> NodeId {
     view.leaders.leader(PartitionId::CONTROLLER).map_or(view.me, |(node, _)| node)
 }
 
-/// What a topic is said to be that was missing, after the attempt to create it.
-fn outcome(answer: &Answer) -> ErrorCode {
+/// What a topic is said to be that was missing, after the attempt to create it, `place`th of those in its ask.
+fn outcome(answer: &Answer, place: usize) -> ErrorCode {
     use heddle_controller::{Answer as Controller, Refusal};
     let refused = match answer {
         Answer::Controller(Controller::CreatedTopics(results)) => {
-            results.first().and_then(|created| created.result.as_ref().err())
+            results.get(place).and_then(|created| created.result.as_ref().err())
         }
         Answer::Controller(Controller::Refused(refused)) => Some(refused),
         _ => None,
     };
     match refused.map(|refused| refused.why) {
-        // Created, or will be, or was by somebody else: ask again.
-        None | Some(Refusal::TopicExists | Refusal::NotController | Refusal::NotReady) => {
+        // Created, or will be, or was by somebody else, or may be by another request (it is one too many): ask again.
+        None | Some(Refusal::TopicExists | Refusal::NotController | Refusal::NotReady | Refusal::PolicyViolation) => {
             ErrorCode::UnknownTopicOrPartition
         }
         Some(refusal) => errors::of_controller(refusal),

@@ -58,7 +58,9 @@ pub(crate) fn start(request: ProduceRequest, cx: &mut Context<'_>) -> Started {
         _ => Err(ErrorCode::InvalidRequiredAcks),
     };
     if request.acks == -1 {
-        cx.set_deadline_ms(request.timeout_ms.max(0) as u64);
+        // Replication takes a moment: no time at all would always be too little, and the records appended nevertheless.
+        let given = u64::try_from(request.timeout_ms).ok().filter(|ms| *ms > 0);
+        cx.set_deadline_ms(given.unwrap_or(cx.shared.config.request_timeout_ms));
     }
     let topics = request.topic_data.into_iter().map(|topic| start_topic(topic, acks, cx)).collect();
     cx.gather(Produce { silent: request.acks == 0, topics }, finish)

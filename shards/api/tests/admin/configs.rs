@@ -68,6 +68,24 @@ fn configs_are_described_in_every_version() {
     assert!(response.results[0].configs.iter().all(|c| c.synonyms.is_empty() && c.documentation.is_none()));
 }
 
+/// Any name is that of a group, and each group has all configs: a small request could ask for an answer of any size.
+#[test]
+fn what_one_answer_describes_is_bounded_and_each_resource_is_described_once() {
+    let mut broker = Broker::new(&[]);
+    let group = |name: &str| DescribeConfigsResource::default().with_resource_type(32).with_resource_name(text(name));
+    let twice = vec![group("a"), group("b"), group("a")];
+    let response = broker.call(4, &DescribeConfigsRequest::default().with_resources(twice));
+    let names: Vec<_> = response.results.iter().map(|one| one.resource_name.to_string()).collect();
+    assert_eq!(names, ["a", "b"]);
+    let each = response.results[0].configs.len();
+    let many = (0..250_000 / each + 2).map(|number| group(&number.to_string())).collect();
+    let response = broker.call(4, &DescribeConfigsRequest::default().with_resources(many));
+    let described = response.results.iter().filter(|one| one.error_code == 0).map(|one| one.configs.len());
+    assert!((250_000..250_000 + each).contains(&described.sum()));
+    let last = response.results.last().expect("all are answered");
+    assert_eq!((last.error_code, last.configs.len()), (code(ErrorCode::PolicyViolation), 0));
+}
+
 fn replaced(kind: i8, name: &str, configs: &[(&str, Option<&str>)]) -> replace::AlterConfigsResource {
     let config = |(name, value): &(&str, Option<&str>)| {
         replace::AlterableConfig::default().with_name(text(name)).with_value(value.map(text))
@@ -93,6 +111,20 @@ fn configs_are_replaced_in_every_version() {
             assert_eq!(overrides.into_iter().collect::<Vec<_>>(), [(name.to_owned(), value.to_owned())]);
         }
     }
+    // What Kafka's `ConfigAdminManager` refuses before it looks at any config.
+    let before = broker.image().topic("a").expect("made").overrides.clone();
+    for (kind, name) in [(2, "a"), (4, ""), (4, "1"), (32, "g")] {
+        for (configs, message) in [
+            (vec![("x", None), ("y", None)], "Null value not supported for : x,y"),
+            (vec![("x", Some("1")), ("x", Some("2"))], "Error due to duplicate config keys"),
+        ] {
+            let request = AlterConfigsRequest::default().with_resources(vec![replaced(kind, name, &configs)]);
+            let refused = broker.call(2, &request).responses.remove(0);
+            let said = (refused.error_code, refused.error_message.as_deref());
+            assert_eq!(said, (code(ErrorCode::InvalidRequest), Some(message)), "{kind} {name}");
+        }
+    }
+    assert_eq!(broker.image().topic("a").expect("made").overrides, before);
     let dry = AlterConfigsRequest::default().with_validate_only(true);
     let response = broker.call(2, &dry.with_resources(vec![replaced(2, "a", &[("retention.ms", Some("x"))])]));
     assert_eq!(response.responses[0].error_code, code(ErrorCode::InvalidConfig));

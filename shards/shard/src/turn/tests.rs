@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use heddle_api::{ApiConfig, Leaders as _};
+use heddle_api::Leaders as _;
 use heddle_controller::{Broker, BrokerConfig};
 use heddle_journal::{RecoveredReplica, ReplicaState};
 use heddle_model::{Incarnation, NodeId, Offset, PartitionIndex, Point, Term, TopicId, TopicSettings, Voter};

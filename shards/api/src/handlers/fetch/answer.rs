@@ -3,6 +3,8 @@
 use heddle_model::NodeId;
 use heddle_protocol::{Endpoint, ErrorCode, FetchPartition, FetchResponse, FetchTopic, encode_fetch, text};
 
+use rustc_hash::FxHashMap;
+
 use super::{Fetch, Outcome, Part, UNTOLD, told};
 use crate::context::{Context, Reply};
 use crate::fetch_sessions::{Mode, Told, TopicKey, Wanted};
@@ -10,7 +12,9 @@ use crate::fetch_sessions::{Mode, Told, TopicKey, Wanted};
 impl Fetch {
     pub(super) fn answer(&mut self, cx: &mut Context<'_>) -> Reply {
         let mut topics: Vec<FetchTopic> = Vec::new();
-        let mut current: Option<TopicKey> = None;
+        // Each topic is named once, in whatever order its partitions come.
+        let mut places: FxHashMap<TopicKey, usize> = FxHashMap::default();
+        let mut current: Option<(TopicKey, usize)> = None;
         let mut leaders = Vec::new();
         for part in std::mem::take(&mut self.wanted) {
             let Part { wanted, outcome, .. } = part;
@@ -19,13 +23,15 @@ impl Fetch {
                 continue;
             }
             leaders.extend(leader);
-            if current.as_ref() != Some(&wanted.topic) {
-                topics.push(topic(&wanted.topic));
-                current = Some(wanted.topic);
-            }
-            if let Some(topic) = topics.last_mut() {
-                topic.partitions.push(partition);
-            }
+            let place = match current.take().filter(|(key, _)| *key == wanted.topic) {
+                Some((_, place)) => place,
+                None => *places.entry(wanted.topic.clone()).or_insert_with(|| {
+                    topics.push(topic(&wanted.topic));
+                    topics.len() - 1
+                }),
+            };
+            topics[place].partitions.push(partition);
+            current = Some((wanted.topic, place));
         }
         let endpoints = endpoints(leaders, cx);
         let session_id = self.mode.session_id();

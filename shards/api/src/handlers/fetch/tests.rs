@@ -7,6 +7,7 @@ use heddle_protocol::messages::fetch_response::PartitionData;
 use heddle_protocol::messages::{FetchRequest, FetchResponse, TopicName};
 use heddle_protocol::{text, uuid_of};
 
+use crate::ApiConfig;
 use crate::ask::Answer;
 use crate::testing::World;
 
@@ -18,7 +19,11 @@ struct Client {
 
 impl Client {
     fn new(version: i16) -> Client {
-        let mut world = World::new();
+        Client::with(version, ApiConfig::default())
+    }
+
+    fn with(version: i16, config: ApiConfig) -> Client {
+        let mut world = World::with(config);
         let conn = world.open(1);
         Client { world, conn, version }
     }
@@ -383,4 +388,118 @@ fn stopping_answers_a_waiting_fetch() {
     client.world.turn(|api, view, wish| api.drain(view, wish));
     assert_eq!(brief(&client.partitions()), [(0, 0, 5, 0)]);
     assert_eq!(client.world.closed, [client.conn]);
+}
+
+/// A request is a map: of a partition that is named ever so often only the last counts, and it is asked once.
+#[test]
+fn a_partition_named_again_and_again_is_fetched_once() {
+    for (version, epoch) in [(12, -1), (12, 0), (13, -1)] {
+        let mut client = Client::new(version);
+        let many: Vec<(i32, i64)> = (0..60_000).map(|from| (0, from)).collect();
+        client.send(&client.request(&many).with_session_epoch(epoch));
+        let (ticket, _, asked) = client.next_read();
+        assert_eq!((asked.from, client.world.asks.len()), (Offset(59_999), 0));
+        client.answer(ticket, read(0, 59_999));
+        client.next_watch();
+        assert!(client.world.asks.is_empty());
+        assert!(client.world.api.memory() < 10_000, "the frame is gone");
+        client.world.pass_ms(500);
+        assert_eq!(client.partitions().len(), 1);
+    }
+}
+
+/// Ordinary consumers of idle partitions, 66,000 of them on one core: they do not keep others from being served.
+#[test]
+fn watches_take_no_answer_slots() {
+    let mut client = Client::new(12);
+    client.world.create_topic("wide", 1000);
+    let partition = |index| FetchPartition::default().with_partition(index).with_partition_max_bytes(1000);
+    let wide = FetchTopic::default().with_topic(TopicName(text("wide")));
+    let request = client.request(&[]).with_topics(vec![wide.with_partitions((0..1000).map(partition).collect())]);
+    for conn in 0..66 {
+        let conn = client.world.open(100 + conn);
+        client.world.request(conn, 1, 12, 1, &request);
+        for _ in 0..1000 {
+            let (ticket, ..) = client.next_read();
+            client.answer(ticket, read(0, 0));
+        }
+        assert_eq!(client.world.asks.len(), 1000, "all are watched");
+        client.world.asks.clear();
+    }
+    assert_eq!(client.world.api.stats().asks, 66_000);
+    client.send(&client.request(&[(0, 5)]));
+    let (ticket, ..) = client.next_read();
+    client.answer(ticket, read(70, 6));
+    assert_eq!(brief(&client.partitions()), [(0, 0, 6, 70)]);
+}
+
+#[test]
+fn a_core_with_too_many_watches_looks_again_soon() {
+    let mut client = Client::with(13, ApiConfig { watches_max: 1, ..ApiConfig::default() });
+    client.send(&client.request(&[(0, 5), (1, 6)]));
+    for high_watermark in [5, 6] {
+        let (ticket, ..) = client.next_read();
+        client.answer(ticket, read(0, high_watermark));
+    }
+    assert!(client.world.asks.is_empty() && client.is_waiting());
+    assert_eq!(client.world.wake_at, Some(client.world.now.plus_ms(100)));
+    client.world.pass_ms(100);
+    for bytes in [0, 40] {
+        let (ticket, ..) = client.next_read();
+        client.answer(ticket, read(bytes, 7));
+    }
+    assert_eq!(brief(&client.partitions()), [(0, 0, 7, 0), (1, 0, 7, 40)]);
+    assert!(client.world.cancels.is_empty());
+}
+
+/// Answers that are not taken leave less for others, and in the end nothing for fetches, and for nobody else.
+#[test]
+fn fetches_share_what_unsent_answers_leave() {
+    let mut client = Client::with(13, ApiConfig { unsent_bytes_max: 1 << 20, ..ApiConfig::default() });
+    let request = client.request(&[(0, 5)]).with_max_bytes(50 << 20);
+    let topic = |bytes| {
+        let mut topic = client.topic(&[(0, 5)]);
+        topic.partitions[0].partition_max_bytes = bytes;
+        topic
+    };
+    let request = request.with_topics(vec![topic(50 << 20)]);
+    client.send(&request);
+    let (ticket, _, asked) = client.next_read();
+    assert_eq!(asked.max_bytes, 256 << 10, "a part of what is left");
+    client.answer(ticket, read(700 << 10, 9));
+    let stuck = std::mem::take(&mut client.world.tokens);
+    client.conn = client.world.open(2);
+    client.send(&request);
+    let (ticket, _, asked) = client.next_read();
+    assert!(asked.max_bytes < 100 << 10, "{}", asked.max_bytes);
+    client.answer(ticket, read(400 << 10, 9));
+    client.conn = client.world.open(3);
+    client.send(&request);
+    assert!(client.world.asks.is_empty(), "it waits until something was taken");
+    let other = client.world.open(4);
+    client.world.request(other, 18, 0, 1, &heddle_protocol::messages::ApiVersionsRequest::default());
+    assert!(!client.world.is_silent(other), "others do not");
+    for token in stuck {
+        client.world.turn(|api, view, wish| api.on_sent(token, view, wish));
+    }
+    assert_eq!(client.next_read().1, 0);
+}
+
+#[test]
+fn each_topic_is_named_once_in_an_answer() {
+    let mut client = Client::new(12);
+    client.world.create_topic("u", 1);
+    let partition = |index| FetchPartition::default().with_partition(index).with_partition_max_bytes(1000);
+    let topic = |name: &str, index| {
+        FetchTopic::default().with_topic(TopicName(text(name))).with_partitions(vec![partition(index)])
+    };
+    let request = client.request(&[]).with_topics(vec![topic("t", 0), topic("u", 0), topic("t", 1)]);
+    client.send(&request.with_session_epoch(0).with_max_wait_ms(0));
+    for _ in 0..3 {
+        let (ticket, ..) = client.next_read();
+        client.answer(ticket, read(0, 0));
+    }
+    let response = client.response();
+    let names: Vec<_> = response.responses.iter().map(|t| (t.topic.as_str(), t.partitions.len())).collect();
+    assert_eq!(names, [("t", 2), ("u", 1)]);
 }

@@ -150,3 +150,24 @@ fn internal_topics_are_created_as_such() {
     let (_, _, ask) = world.next_ask();
     assert!(matches!(ask, ask::Ask::Controller(Ask::EnsureInternalTopic(_))));
 }
+
+/// One request to the controller with all of them: one decision, one image, and the bounds of a request hold.
+#[test]
+fn missing_topics_are_created_together() {
+    let mut world = World::new();
+    let conn = world.open(1);
+    world.request(conn, 3, 9, 1, &named(&["a", "t", "b", "bad name", "c"]));
+    let (ticket, _, ask::Ask::Controller(Ask::CreateTopics { topics, .. })) = world.next_ask() else { panic!() };
+    assert_eq!(topics.iter().map(|topic| topic.name.as_str()).collect::<Vec<_>>(), ["a", "b", "c"]);
+    assert!(world.asks.is_empty());
+    let refused = |name: &str, why: Refusal| TopicResult { name: name.into(), result: Err(why.because("why")) };
+    let results = vec![
+        refused("a", Refusal::PolicyViolation),
+        refused("b", Refusal::InvalidReplicationFactor),
+        refused("c", Refusal::TopicExists),
+    ];
+    world.answer(ticket, Answer::Controller(Controller::CreatedTopics(results)));
+    let expected =
+        [(Some("a"), 3, 0), (Some("t"), 0, 2), (Some("b"), 38, 0), (Some("bad name"), 17, 0), (Some("c"), 3, 0)];
+    assert_eq!(summary(&world.response(conn, 9).1), expected);
+}
