@@ -157,6 +157,7 @@ fn memory(page: &mut Page, shards: &[Metrics]) {
             ("tail", m.tail_bytes),
             ("cache", m.cached_bytes),
             ("requests", m.request_bytes),
+            ("compaction", m.compaction_map_bytes),
             ("limit", m.memory_bytes),
         ];
         for (purpose, bytes) in uses {
@@ -179,6 +180,9 @@ fn compaction(page: &mut Page, shards: &[Metrics]) {
     let of = |m: &Metrics| m.compaction_failures as f64;
     let help = "Rounds of compaction that failed; each is tried again.";
     page.by_shard("heddle_compaction_failures_total", "counter", help, shards, of);
+    let of = |m: &Metrics| m.compaction_map_bytes_max as f64;
+    let help = "The most memory that the map of keys of a round of compaction took so far.";
+    page.by_shard("heddle_compaction_map_bytes_max", "gauge", help, shards, of);
 }
 
 fn turns(page: &mut Page, shards: &[Metrics], drivers: &[DriverStats]) {

@@ -31,9 +31,19 @@ pub(crate) struct Kept {
     pub(crate) max_timestamp: i64,
 }
 
-/// A span is not what it must be, though its checksum agrees.
+/// A span is not what it must be; in words.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Unreadable;
+pub(crate) struct Unreadable(pub(crate) &'static str);
+
+const NO_BATCHES: Unreadable = Unreadable("are no batches");
+
+/// The bytes of a span's batches, if they are those that were written.
+fn content<'a>(bytes: &'a Bytes, span: &Span) -> Result<&'a [u8], Unreadable> {
+    if crc32c::crc32c(bytes) != span.crc {
+        return Err(Unreadable("fail their checksum"));
+    }
+    bytes.get(..span.len as usize).ok_or(NO_BATCHES)
+}
 
 /// How much of a span the map took.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,8 +60,8 @@ fn is_opaque(header: &Header) -> bool {
 
 /// Note the keys of a span's records from `from` on.
 pub(crate) fn map_span(map: &mut KeyMap, bytes: &Bytes, span: &Span, from: Offset) -> Result<Mapped, Unreadable> {
-    for batch in batches(&bytes[..span.len as usize]) {
-        let (header, batch) = batch.map_err(|_| Unreadable)?;
+    for batch in batches(content(bytes, span)?) {
+        let (header, batch) = batch.map_err(|_| NO_BATCHES)?;
         if header.next_offset() <= from || is_opaque(&header) {
             continue;
         }
@@ -81,8 +91,8 @@ pub(crate) fn retain_span(
     opaque: &mut bool,
 ) -> Result<Vec<Kept>, Unreadable> {
     let mut kept = Vec::new();
-    for batch in batches(&bytes[..span.len as usize]) {
-        let (header, batch) = batch.map_err(|_| Unreadable)?;
+    for batch in batches(content(bytes, span)?) {
+        let (header, batch) = batch.map_err(|_| NO_BATCHES)?;
         if header.next_offset() <= rules.start {
             continue;
         }
@@ -100,7 +110,7 @@ pub(crate) fn retain_span(
         };
         *opaque |= left.is_none();
         let bytes = left.unwrap_or(batch);
-        let left = Header::read(&bytes).map_err(|_| Unreadable)?;
+        let left = Header::read(&bytes).map_err(|_| NO_BATCHES)?;
         if left.count > 0 || is_opaque(&header) || rules.live.contains(&header.base_offset) {
             kept.push(Kept {
                 bytes,

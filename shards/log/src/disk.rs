@@ -6,7 +6,7 @@ use heddle_border::{Blocks, DiskOp, Effect, FileId, OpenMode, Token};
 
 use crate::Identity;
 use crate::names::{self, Part};
-use crate::segment::{SegmentKey, Span};
+use crate::segment::{SegmentKey, Span, SpanKey};
 
 /// What an operation under way is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,9 +31,9 @@ pub(crate) enum Op {
     Remove,
     RemoveTree,
     SyncReplicas,
-    /// Compaction's, one at a time.
+    /// Compaction's.
     CompactOpen(FileKey),
-    CompactRead,
+    CompactRead(SpanKey),
     CompactWrite,
     CompactSync,
     CompactNames,

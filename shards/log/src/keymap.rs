@@ -34,9 +34,15 @@ impl Hashed {
 }
 
 impl KeyMap {
-    /// A table of at most `budget` bytes.
-    pub(crate) fn within(budget: usize) -> KeyMap {
-        KeyMap { slots: vec![[0; 3]; (budget / SLOT_BYTES).max(SLOTS_MIN)], len: 0 }
+    /// A table of at most `budget` bytes, and no larger than `keys` keys need.
+    pub(crate) fn within(budget: usize, keys: u64) -> KeyMap {
+        let needed = usize::try_from(keys).map_or(usize::MAX, |keys| keys.saturating_add(keys / 6).saturating_add(8));
+        let slots = (budget / SLOT_BYTES).min(needed).max(SLOTS_MIN);
+        KeyMap { slots: vec![[0; 3]; slots], len: 0 }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.slots.len() * SLOT_BYTES
     }
 
     /// Where the key stands, or the empty slot where it would.
@@ -80,7 +86,7 @@ mod tests {
     proptest! {
         #[test]
         fn it_knows_the_newest_of_each_key(notes in proptest::collection::vec((0u8..60, 0i64..1000), 0..200)) {
-            let mut map = KeyMap::within(100 * SLOT_BYTES);
+            let mut map = KeyMap::within(100 * SLOT_BYTES, u64::MAX);
             let mut model: BTreeMap<u8, i64> = BTreeMap::new();
             for (key, offset) in notes {
                 prop_assert!(map.note(Hashed::of(&[key]), Offset(offset)));
@@ -97,8 +103,17 @@ mod tests {
     }
 
     #[test]
+    fn a_table_is_as_large_as_its_keys_need() {
+        for keys in [0u64, 1, 13, 14, 15, 100, 1_000, 4_097] {
+            let mut map = KeyMap::within(1 << 30, keys);
+            assert!(map.bytes() <= (keys as usize * 2 + 16) * SLOT_BYTES, "{keys}: {}", map.bytes());
+            assert!((0..keys).all(|key| map.note(Hashed::of(&key.to_le_bytes()), Offset(3))), "{keys}");
+        }
+    }
+
+    #[test]
     fn a_full_table_takes_known_keys_only() {
-        let mut map = KeyMap::within(0);
+        let mut map = KeyMap::within(0, u64::MAX);
         let taken = (0..100u8).take_while(|key| map.note(Hashed::of(&[*key]), Offset(5))).count();
         assert_eq!(taken, SLOTS_MIN / 8 * 7);
         assert!(map.note(Hashed::of(&[0]), Offset(9)));

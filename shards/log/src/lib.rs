@@ -34,7 +34,7 @@
 //! | 64 | 8 | time of writing, ms since 1970 |
 //! | 72 | 4 | CRC32C of what follows the header |
 //! | 76 | 4 | CRC32C of the 76 bytes before |
-//! | 80 | 48 each | spans: base offset 8, next offset 8, position 8, bytes without filling 4, CRC32C with filling 4, largest timestamp 8, term of the first batch 4, zero 4 |
+//! | 80 | 48 each | spans: base offset 8, next offset 8, position 8, bytes without filling 4, CRC32C with filling 4, largest timestamp 8, term of the first batch 4, by how much its largest timestamp lies below the span's 4 (ms; all ones = it carries none) |
 //! |    | 56 each | sealed segments: base 8, next 8, segment bytes 8, side bytes 8, largest timestamp 8, time of the last write 8, generation 4, compacted at 4 (seconds since 1970, 0 = not) |
 //! |    |   | snapshot, then changes |
 //!
@@ -74,15 +74,18 @@ mod load;
 mod log;
 mod lookup;
 mod names;
+mod output;
 mod plan;
 mod prepare;
 mod query;
 mod read;
 mod retain;
+mod roll;
 mod round;
 mod segment;
 mod settle;
 mod side;
+mod sources;
 mod tail;
 #[cfg(test)]
 mod tests;

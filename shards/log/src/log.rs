@@ -13,6 +13,7 @@ use crate::disk::{Disk, Op};
 use crate::load::{Loading, SideRead};
 use crate::query::Query;
 use crate::retain::Removal;
+use crate::roll::Rolling;
 use crate::segment::{Segment, SegmentKey, SpanKey};
 use crate::settle::Settling;
 use crate::tail::Tail;
@@ -31,6 +32,7 @@ pub struct Log {
     /// The segment that is written: what was given out as settled of it. `None` while there is none.
     pub(crate) active: Option<Segment>,
     pub(crate) settling: Settling,
+    pub(crate) rolling: Rolling,
     pub(crate) disk: Disk,
     pub(crate) cache: Cache,
     pub(crate) queries: Vec<Query>,
@@ -57,6 +59,7 @@ impl Log {
             sealed: Vec::new(),
             active: None,
             settling: Settling::new(start),
+            rolling: Rolling::default(),
             disk: Disk::new(id),
             cache: Cache::default(),
             queries: Vec::new(),
@@ -147,6 +150,7 @@ impl Log {
     pub fn truncate(&mut self, to: Offset) {
         assert!(to >= self.settling.end(), "cut at {to}, below what is settled: {}", self.settling.end());
         let lowest = self.tail.cut(to);
+        self.forget_segment_ends();
         self.end = self.end.min(to).min(lowest.unwrap_or(Offset(i64::MAX)));
     }
 
@@ -187,7 +191,7 @@ impl Log {
             Op::RemoveTree => self.on_tree_removed(result, out, events),
             Op::SyncReplicas => self.on_replicas_synced(events),
             Op::CompactOpen(file) => self.on_compact_opened(file, result, out),
-            Op::CompactRead | Op::CompactWrite | Op::CompactSync | Op::CompactNames | Op::CompactSeal => {
+            Op::CompactRead(_) | Op::CompactWrite | Op::CompactSync | Op::CompactNames | Op::CompactSeal => {
                 self.on_compact_done(op, result)
             }
             // A close that fails loses nothing: every write was durable by itself, and the handle is gone.

@@ -5,6 +5,7 @@ use heddle_model::limits::{BLOCK_BYTES, SPAN_BYTES};
 use heddle_model::{Offset, TailBatch, TopicSettings};
 
 use crate::Log;
+use crate::roll::is_too_far;
 use crate::segment::{NO_TIMESTAMP, Span};
 use crate::tail::{Tail, Tailed};
 
@@ -40,18 +41,22 @@ impl Draft {
     pub(crate) fn build(&self, tail: &Tail, at: u64) -> (Span, Blocks) {
         let mut blocks = Blocks::zeroed(self.bytes);
         let mut filled = 0;
-        let (mut first, mut max_timestamp) = (None, NO_TIMESTAMP);
+        let (mut first, mut max_timestamp, mut first_ms) = (None, NO_TIMESTAMP, NO_TIMESTAMP);
         for Tailed { batch, max_timestamp: newest, .. } in self.batches(tail) {
             blocks[filled..filled + batch.bytes.len()].copy_from_slice(&batch.bytes);
             filled += batch.bytes.len();
-            first.get_or_insert((batch.base, batch.term));
+            if first.is_none() {
+                (first, first_ms) = (Some((batch.base, batch.term)), *newest);
+            }
             max_timestamp = max_timestamp.max(*newest);
         }
         assert_eq!(filled, self.bytes, "the tail holds what was planned");
         let (base, term) = first.expect("a span holds at least one batch");
         let len = u32::try_from(filled).expect("batches are far below 4 GiB");
         let crc = crc32c::crc32c(&blocks);
-        (Span { base, next: self.next, at, len, crc, max_timestamp, term }, blocks)
+        let below_ms = u32::try_from(max_timestamp.saturating_sub(first_ms)).unwrap_or(u32::MAX);
+        let first_below_ms = if first_ms >= 0 { below_ms } else { u32::MAX };
+        (Span { base, next: self.next, at, len, crc, max_timestamp, term, first_below_ms }, blocks)
     }
 }
 
@@ -93,7 +98,7 @@ fn padded(bytes: usize) -> usize {
 impl Log {
     /// Choose batches: after a failure all that the companion has seen, then what is committed and fits. A plan with a
     /// roll and no drafts means that there is something to write, in a new segment.
-    pub(crate) fn plan(&self, now_ms: i64, upto: Offset, force: bool, settings: &TopicSettings) -> Plan {
+    pub(crate) fn plan(&self, upto: Offset, force: bool, settings: &TopicSettings) -> Plan {
         let (planned, applied) = (self.settling.planned, self.settling.applied);
         let (spans, bytes) = self.settling.in_flight();
         let mut room = Room { spans, bytes, log_at: self.settling.log_at };
@@ -112,13 +117,17 @@ impl Log {
                 ended = true;
                 break;
             }
-            if !again && self.must_roll(now_ms, &room, &open, batch, settings) {
+            if !again && self.must_roll(&room, &open, batch, settings) {
                 ended = true;
                 // A full segment first takes the batches before the one that does not fit.
                 plan.roll = open.bytes == 0 && plan.drafts.is_empty();
                 break;
             }
             open.add(batch);
+            if !again && self.rolling.ends_at(batch.next) {
+                ended = true;
+                break;
+            }
         }
         if ended || open.bytes >= SPAN_BYTES {
             room.close(&mut open, &mut plan.drafts);
@@ -126,27 +135,14 @@ impl Log {
         plan
     }
 
-    fn must_roll(&self, now_ms: i64, room: &Room, open: &Draft, batch: &TailBatch, settings: &TopicSettings) -> bool {
+    /// Whether a file is full. Filling counts here, beyond what was decided when the batches were appended.
+    fn must_roll(&self, room: &Room, open: &Draft, batch: &TailBatch, settings: &TopicSettings) -> bool {
         let Some(active) = &self.active else { return false };
         if room.log_at == 0 && open.bytes == 0 {
             return false;
         }
         let end = room.log_at + padded(open.bytes + batch.bytes.len()) as u64;
-        let too_large = end > u64::try_from(settings.segment_bytes).unwrap_or(0);
-        // Kafka keeps the offsets of a segment within 31 bits of its base.
-        let too_far = batch.next.0.saturating_sub(active.key.base.0) > i64::from(i32::MAX);
-        let lived_ms = now_ms.saturating_sub(active.created_ms);
-        // What stands in the segment that is written is not compacted.
-        let lag_ms = if settings.cleanup_compact { settings.max_compaction_lag_ms } else { i64::MAX };
-        let segment_ms = settings.segment_ms.min(lag_ms.max(1));
-        let too_old = active.side_bytes > 0 && lived_ms > segment_ms.saturating_sub(self.jitter_ms(settings));
-        too_large || too_far || too_old
-    }
-
-    /// Spreads the rolls of partitions that began together (`segment.jitter.ms`); the same at each call for a segment.
-    fn jitter_ms(&self, settings: &TopicSettings) -> i64 {
-        let base = self.active.as_ref().map_or(0, |active| active.key.base.0.unsigned_abs());
-        let mixed = (self.disk.id.replica.0 ^ base.rotate_left(32)).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 33;
-        if settings.segment_jitter_ms <= 0 { 0 } else { (mixed as i64) % settings.segment_jitter_ms }
+        let limit = u64::try_from(settings.segment_bytes).unwrap_or(0).next_multiple_of(BLOCK_BYTES as u64);
+        end > limit || is_too_far(active.key.base, batch)
     }
 }

@@ -124,6 +124,7 @@ impl Log {
     /// Give up the segment being written: closed for ever at what was given of it, or gone if nothing was.
     pub(crate) fn abandon_segment(&mut self, out: &mut Vec<Effect>) {
         let Some(active) = self.active.take() else { return };
+        self.forget_segment_ends();
         self.settling.abandoned = Some(active.key);
         if active.side_bytes > 0 {
             self.sealed.push(active);

@@ -12,7 +12,7 @@ use crate::clean::{Kept, Mapped, Rules, Unreadable};
 use crate::group::{Group, seconds};
 use crate::keymap::KeyMap;
 use crate::names::Part;
-use crate::segment::{NO_TIMESTAMP, Segment, SegmentKey, Span};
+use crate::segment::{NO_TIMESTAMP, Segment, SegmentKey, Span, SpanKey};
 use crate::side::Record;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,6 +38,8 @@ pub(crate) struct Run {
     /// … to here.
     pub(crate) mapped: Offset,
     pub(crate) to_map: VecDeque<SegmentKey>,
+    /// Memory of the map.
+    pub(crate) map_bytes: usize,
     /// `None` while work has it.
     pub(crate) map: Option<KeyMap>,
     pub(crate) groups: VecDeque<Group>,
@@ -47,8 +49,11 @@ pub(crate) struct Run {
     pub(crate) output: Option<Building>,
     /// A batch was met that may hold older records of any key.
     pub(crate) opaque: bool,
-    /// An operation of this round is under way.
+    /// An operation is under way beside which nothing is done.
     pub(crate) waiting: bool,
+    /// Reads and writes of spans under way.
+    pub(crate) reads: usize,
+    pub(crate) writes: usize,
     /// Asked for once; if it is not there then, it cannot be had.
     pub(crate) asked: Option<Asked>,
     /// What went wrong with the last operation.
@@ -65,10 +70,17 @@ pub(crate) enum Asked {
 /// A segment being read.
 pub(crate) struct Source {
     pub(crate) key: SegmentKey,
-    pub(crate) spans: VecDeque<Span>,
-    /// The first span's bytes, once they are there.
-    pub(crate) bytes: Option<Bytes>,
+    /// Spans that were not asked for yet.
+    pub(crate) unread: VecDeque<Span>,
+    /// Spans that are being read, wait, or, at the front, are worked on.
+    pub(crate) ahead: VecDeque<Ahead>,
     pub(crate) drop_tombstones: bool,
+}
+
+/// A span on its way, with its bytes once they are there and until they are worked on.
+pub(crate) struct Ahead {
+    pub(crate) span: Span,
+    pub(crate) bytes: Option<Bytes>,
 }
 
 /// A segment being written.
@@ -92,6 +104,11 @@ impl Run {
         self.output.as_ref().expect("there is an output from its creation to its swap")
     }
 
+    /// Whether operations of this round are under way.
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.waiting || self.reads > 0 || self.writes > 0
+    }
+
     /// The source is read to its end, or gone.
     pub(crate) fn next_source(&mut self) {
         self.source = None;
@@ -102,20 +119,28 @@ impl Run {
         };
     }
 
-    pub(crate) fn take_span(&mut self, buf: Blocks, len: usize) {
-        let source = self.source.as_mut().expect("a read is about a source");
-        let span = source.spans.front().expect("a read is about a span");
-        if len == span.padded() && crc32c::crc32c(&buf) == span.crc {
-            source.bytes = Some(buf.freeze());
+    /// Whether a span that was read is still of use: its source is over if the map became full meanwhile.
+    pub(crate) fn awaits(&self, place: SpanKey) -> bool {
+        let source = self.source.as_ref().filter(|source| source.key == place.segment);
+        source.is_some_and(|source| source.ahead.iter().any(|ahead| ahead.span.at == place.at))
+    }
+
+    /// A span was read. Its checksum is looked at with the work that is done on it.
+    pub(crate) fn take_span(&mut self, place: SpanKey, buf: Blocks, len: usize) {
+        let source = self.source.as_mut().expect("it awaits the span");
+        let found = source.ahead.iter_mut().find(|ahead| ahead.span.at == place.at);
+        let ahead = found.expect("it awaits the span");
+        if len == ahead.span.padded() {
+            ahead.bytes = Some(buf.freeze());
         } else {
-            self.fault = Some(format!("offsets {} to {} fail their checksum", span.base, span.next));
+            self.fault = Some(format!("offsets {} to {} end early", ahead.span.base, ahead.span.next));
         }
     }
 
     pub(crate) fn take_outcome(&mut self, outcome: Option<Outcome>) -> Result<(), String> {
         let source = self.source.as_mut().expect("work is about a source");
-        let span = source.spans.pop_front().expect("work is about a span");
-        let unreadable = |_| format!("offsets {} to {} are no batches", span.base, span.next);
+        let Ahead { span, .. } = source.ahead.pop_front().expect("work is about a span");
+        let unreadable = |Unreadable(what)| format!("offsets {} to {} {what}", span.base, span.next);
         match outcome {
             None => return Err("its work did not end".to_owned()),
             Some(Outcome::Mapped(map, mapped)) => {
@@ -185,6 +210,8 @@ impl Building {
             crc: crc32c::crc32c(&blocks),
             max_timestamp: taken.iter().map(|kept| kept.max_timestamp).max().unwrap_or(NO_TIMESTAMP),
             term: first.term,
+            // Only of a segment that is written does anybody ask.
+            first_below_ms: u32::MAX,
         };
         (span, blocks)
     }

@@ -25,12 +25,20 @@ pub(crate) struct Span {
     pub(crate) max_timestamp: i64,
     /// Of its first batch.
     pub(crate) term: Term,
+    /// By how much the largest timestamp of its first batch lies below `max_timestamp`; `u32::MAX` if that batch carries
+    /// none. Milliseconds.
+    pub(crate) first_below_ms: u32,
 }
 
 impl Span {
     /// Bytes in the segment, filling included.
     pub(crate) fn padded(&self) -> usize {
         (self.len as usize).next_multiple_of(BLOCK_BYTES)
+    }
+
+    /// The largest timestamp of its first batch, `NO_TIMESTAMP` if that is not known. Milliseconds since 1970.
+    pub(crate) fn first_ms(&self) -> i64 {
+        if self.first_below_ms == u32::MAX { NO_TIMESTAMP } else { self.max_timestamp - i64::from(self.first_below_ms) }
     }
 
     /// Where it ends in the segment.

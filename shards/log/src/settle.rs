@@ -166,7 +166,8 @@ impl Log {
         self.settling.failed.is_some()
     }
 
-    /// Write committed and locally durable batches below `upto` to the segment: full spans only, or with `force` all.
+    /// Write committed and locally durable batches below `upto` to the segment: full spans and what a segment ends with
+    /// only, or with `force` all.
     /// Returns whether something was started; more may be possible after the next `Output::Settled`.
     pub fn settle(
         &mut self,
@@ -180,19 +181,21 @@ impl Log {
         if !self.is_loaded() || self.removal.is_asked() || !self.recover_from_failure(out) {
             return false;
         }
-        let roll_due = self.settling.roll_due;
-        let something = force || roll_due || self.settling.applied > self.settling.planned;
+        let planned = self.settling.planned;
+        let is_again = self.settling.applied > planned;
+        let roll_due = self.settling.roll_due || (!is_again && self.rolling.ends_at(planned));
+        let something = force || roll_due || is_again || self.rolling.ends_between(planned, upto);
         if !something && self.tail.bytes_between(self.settling.planned, upto) < SPAN_BYTES {
             return false;
         }
         let now_ms = self.clock.read(now);
-        let mut plan = self.plan(now_ms, upto, force, settings);
+        let mut plan = self.plan(upto, force, settings);
         if roll_due || plan.roll || (self.active.is_none() && !plan.drafts.is_empty()) {
             if !self.settling.rounds.is_empty() {
                 return false;
             }
             self.begin_segment();
-            plan = self.plan(now_ms, upto, force, settings);
+            plan = self.plan(upto, force, settings);
         }
         if plan.drafts.is_empty() && !roll_due {
             return false;
@@ -214,6 +217,7 @@ impl Log {
         settling.stage = if settling.directory_exists { Stage::CreateLog } else { Stage::Replicas };
         (settling.log_at, settling.side_at, settling.chain, settling.allocated) = (0, 0, 0, 0);
         (settling.given_chain, settling.snapshot_due, settling.roll_due) = (0, true, false);
+        self.rolling.begun(base);
     }
 
     fn plan_round(&mut self, now_ms: i64, drafts: &[Draft], companion: &mut dyn Companion) {

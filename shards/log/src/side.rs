@@ -115,7 +115,7 @@ fn write_span(span: &Span, out: &mut Vec<u8>) {
     out.extend_from_slice(&span.crc.to_le_bytes());
     out.extend_from_slice(&span.max_timestamp.to_le_bytes());
     out.extend_from_slice(&span.term.0.to_le_bytes());
-    out.extend_from_slice(&0u32.to_le_bytes());
+    out.extend_from_slice(&span.first_below_ms.to_le_bytes());
 }
 
 fn write_sealed(segment: &Segment, out: &mut Vec<u8>) {
@@ -333,7 +333,7 @@ impl Reader {
 }
 
 fn read_span(fields: &mut Fields<'_>) -> Span {
-    let span = Span {
+    Span {
         base: Offset(fields.i64()),
         next: Offset(fields.i64()),
         at: fields.u64(),
@@ -341,9 +341,8 @@ fn read_span(fields: &mut Fields<'_>) -> Span {
         crc: fields.u32(),
         max_timestamp: fields.i64(),
         term: Term(fields.i32()),
-    };
-    fields.u32();
-    span
+        first_below_ms: fields.u32(),
+    }
 }
 
 fn read_sealed(fields: &mut Fields<'_>) -> Segment {
@@ -368,7 +367,8 @@ mod tests {
     }
 
     fn span(base: i64, next: i64, at: u64, len: u32) -> Span {
-        Span { base: Offset(base), next: Offset(next), at, len, crc: 7, max_timestamp: 11, term: Term(3) }
+        let (base, next, term) = (Offset(base), Offset(next), Term(3));
+        Span { base, next, at, len, crc: 7, max_timestamp: 11, term, first_below_ms: 5 }
     }
 
     fn first() -> Record {

@@ -36,6 +36,11 @@ impl Replica {
         self.log.is_compacting()
     }
 
+    /// Memory that the round under way holds for its map of keys. Bytes.
+    pub fn key_map_bytes(&self) -> usize {
+        self.log.key_map_bytes()
+    }
+
     /// The last round failed; another may do better.
     pub fn compaction_failed(&self) -> bool {
         self.log.compaction_failed()

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use heddle_border::{Effect, Token};
 use heddle_journal::{Ordinal, Pressure, Record, ReplicaState};
 use heddle_log::COMPACTION_WORK;
-use heddle_model::{Mark, NodeId, Offset, Point, TailBatch, Term, Ticket, TimestampType};
+use heddle_model::{Mark, NodeId, Now, Offset, Point, TailBatch, Term, Ticket, TimestampType};
 use heddle_raft::Durable;
 use heddle_records::Header;
 
@@ -222,9 +222,14 @@ impl Replica {
         started
     }
 
-    /// Whether a settle without force would find a full span to write.
+    /// Find where segments end in what was appended since the last call.
+    pub fn find_segment_ends(&mut self, now: Now) {
+        self.log.find_segment_ends(now, &self.settings);
+    }
+
+    /// Whether a settle without force would find something to write: a full span, or the end of a segment.
     pub fn has_full_span(&self) -> bool {
-        self.log.unsettled_bytes() >= heddle_model::limits::SPAN_BYTES
+        self.log.unsettled_bytes() >= heddle_model::limits::SPAN_BYTES || self.log.is_roll_waiting()
     }
 
     /// Whether a forced settle is due though no record asks for it: after trouble, or to close a segment that may go.

@@ -155,7 +155,9 @@ impl Shard {
         let full = pressure >= Pressure::StopReading;
         let stuck = troubled || pressure == Pressure::Broken || (full && !self.is_making_room());
         // Answers that nobody takes are no reason to read less: fetches alone wait for those (`ApiConfig`).
-        let (tails, requests, memory) = (self.budget.tail_bytes, self.api.request_bytes(), self.budget.memory);
+        let (tails, requests) = (self.budget.tail_bytes, self.api.request_bytes());
+        // What compaction holds is not theirs.
+        let memory = self.budget.memory - self.compaction.map_bytes().min(self.budget.memory);
         if stuck {
             self.budget.stuck_at = Some(self.now.mono);
         }
@@ -202,6 +204,9 @@ impl Shard {
         for slot in std::mem::take(&mut self.budget.touched) {
             let seat = &mut self.budget.seats[slot];
             seat.touched = false;
+            if let Some(replica) = self.replicas[slot].as_deref_mut() {
+                replica.find_segment_ends(self.now);
+            }
             let replica = self.replicas[slot].as_deref();
             let tail = replica.map_or(0, |r| r.tail_bytes());
             let cached = replica.map_or(0, |r| r.cached_bytes());
@@ -324,9 +329,10 @@ impl Shard {
         }
     }
 
-    /// Drop cache beyond its share, going around the replicas.
+    /// Drop cache beyond its share, going around the replicas. Compaction's map of keys takes from that share.
     fn evict(&mut self) {
-        let share = (self.budget.memory / 2).saturating_sub(self.budget.tail_bytes / 2);
+        let taken = self.budget.tail_bytes / 2 + self.compaction.map_bytes();
+        let share = (self.budget.memory / 2).saturating_sub(taken);
         let mut tries = self.replicas.len();
         while self.budget.cached_bytes > share && tries > 0 {
             tries -= 1;

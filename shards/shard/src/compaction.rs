@@ -19,6 +19,9 @@ pub struct Compaction {
     seats: BTreeMap<usize, Seat>,
     rounds: u64,
     failures: u64,
+    /// Memory of the map of keys, and the most that one took so far. Bytes.
+    map_bytes: usize,
+    map_bytes_max: usize,
 }
 
 /// A replica that has something to compact, as of its last visit.
@@ -39,6 +42,16 @@ impl Compaction {
     /// Rounds ended, and how many of them failed.
     pub fn rounds(&self) -> (u64, u64) {
         (self.rounds, self.failures)
+    }
+
+    /// Memory that the map of keys takes now.
+    pub fn map_bytes(&self) -> usize {
+        self.map_bytes
+    }
+
+    /// The most that a map of keys took so far.
+    pub fn map_bytes_max(&self) -> usize {
+        self.map_bytes_max
     }
 
     fn next(&self, now: Mono) -> Option<usize> {
@@ -68,6 +81,7 @@ impl Shard {
             }
             let failed = self.replicas[slot].as_ref().is_some_and(|replica| replica.compaction_failed());
             self.compaction.running = None;
+            self.compaction.map_bytes = 0;
             self.compaction.rounds += 1;
             self.compaction.failures += u64::from(failed);
             self.weigh_compaction(slot);
@@ -83,7 +97,10 @@ impl Shard {
         let mut began = false;
         self.with_replica(slot, |replica, world| began = replica.compact(map_bytes, world));
         if began {
+            let taken = self.replicas[slot].as_ref().map_or(0, |replica| replica.key_map_bytes());
             self.compaction.running = Some(slot);
+            self.compaction.map_bytes = taken;
+            self.compaction.map_bytes_max = self.compaction.map_bytes_max.max(taken);
             self.budget.touch(slot);
         } else {
             self.weigh_compaction(slot);

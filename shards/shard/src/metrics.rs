@@ -44,6 +44,9 @@ pub struct Metrics {
     pub compaction_dirty_bytes: u64,
     pub compaction_rounds: u64,
     pub compaction_failures: u64,
+    /// Memory of compaction's map of keys now, and the most that it took so far.
+    pub compaction_map_bytes: u64,
+    pub compaction_map_bytes_max: u64,
 }
 
 pub(crate) fn scrape(shard: &Shard) -> Metrics {
@@ -66,5 +69,7 @@ pub(crate) fn scrape(shard: &Shard) -> Metrics {
         compaction_dirty_bytes: shard.compaction.dirty_bytes(),
         compaction_rounds: shard.compaction.rounds().0,
         compaction_failures: shard.compaction.rounds().1,
+        compaction_map_bytes: shard.compaction.map_bytes() as u64,
+        compaction_map_bytes_max: shard.compaction.map_bytes_max() as u64,
     }
 }

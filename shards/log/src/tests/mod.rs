@@ -8,6 +8,7 @@ mod load;
 mod lookup;
 mod read;
 mod retain;
+mod roll;
 mod settle;
 
 use std::collections::BTreeMap;
@@ -188,6 +189,7 @@ impl World {
     pub fn settle(&mut self, upto: Offset, force: bool) -> bool {
         let mut effects = Vec::new();
         let World { log, companion, settings, now, .. } = self;
+        log.find_segment_ends(*now, settings);
         let started = log.settle(*now, upto, force, settings, companion, &mut effects);
         self.submit(effects);
         started

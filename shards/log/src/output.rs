@@ -1,0 +1,161 @@
+//! Compaction's writing: the files of one output, what stays of its sources, its seal, and the swap.
+
+use std::collections::VecDeque;
+
+use heddle_border::{DiskOp, Done, Effect, Failed, Fault, OpenMode};
+use heddle_model::Offset;
+use heddle_model::limits::SPAN_BYTES;
+
+use crate::Log;
+use crate::compact::Step;
+use crate::disk::{FileKey, Op};
+use crate::names::{self, Part};
+use crate::round::{Building, Run, Stage};
+use crate::segment::{Index, Segment, SegmentKey};
+use crate::side::Place;
+
+/// Spans of the output that are being written at once.
+const WRITES_AT_ONCE: usize = 2;
+
+impl Log {
+    pub(crate) fn begin_group(&mut self, run: &mut Run) -> Step {
+        let Some(group) = run.groups.pop_front() else {
+            // Reads ahead may be under way that a full map made useless.
+            return if run.is_under_way() { Step::Wait } else { Step::Finished };
+        };
+        let is_there = |key: &&SegmentKey| self.sealed.iter().any(|segment| segment.key == **key);
+        run.sources = group.sources.iter().filter(is_there).copied().collect();
+        let Some(first) = run.sources.front() else { return Step::Again };
+        let generation = group.sources.iter().map(|key| key.generation).max().unwrap_or(0);
+        let generation = generation.checked_add(1).expect("generations do not run out");
+        let key = SegmentKey { base: first.base, generation };
+        let (pending, spans) = (VecDeque::new(), Vec::new());
+        run.output = Some(Building { key, group, pending, pending_bytes: 0, spans, at: 0 });
+        run.stage = Stage::Create(Part::Log);
+        Step::Again
+    }
+
+    pub(crate) fn create_file(&mut self, run: &mut Run, part: Part, out: &mut Vec<Effect>) -> Step {
+        let file = FileKey { segment: run.output().key, part };
+        run.waiting = true;
+        self.disk.open(Op::CompactOpen(file), file, OpenMode::Create, out);
+        Step::Wait
+    }
+
+    /// Write what fills a span, and go on reading unless too much waits to be written.
+    pub(crate) fn copy_next(&mut self, run: &mut Run, out: &mut Vec<Effect>) -> Step {
+        let is_over = run.source.is_none() && run.sources.is_empty();
+        let output = run.output.as_mut().expect("there is an output while copying");
+        let file = FileKey { segment: output.key, part: Part::Log };
+        while run.writes < WRITES_AT_ONCE && output.pending_bytes > 0 && (is_over || output.pending_bytes >= SPAN_BYTES)
+        {
+            let (span, buf) = output.next_span();
+            output.spans.push(span);
+            output.at = span.end();
+            run.writes += 1;
+            let write = |file| DiskOp::Write { file, at: span.at, buf, durable: false };
+            self.disk.start_on(Op::CompactWrite, file, write, out);
+        }
+        if is_over {
+            if output.pending_bytes > 0 || run.writes > 0 {
+                return Step::Wait;
+            }
+            run.stage = Stage::Sync;
+            return Step::Again;
+        }
+        if output.pending_bytes >= SPAN_BYTES {
+            return Step::Wait;
+        }
+        match run.sources.front().copied() {
+            _ if run.source.is_some() => self.work_on_source(run, out),
+            Some(key) => self.begin_source(run, key, Offset(i64::MIN), out),
+            None => unreachable!("it is not over"),
+        }
+    }
+
+    pub(crate) fn sync_output(&mut self, run: &mut Run, out: &mut Vec<Effect>) -> Step {
+        let file = FileKey { segment: run.output().key, part: Part::Log };
+        run.waiting = true;
+        self.disk.start_on(Op::CompactSync, file, |file| DiskOp::Sync { file }, out);
+        Step::Wait
+    }
+
+    pub(crate) fn sync_names(&mut self, run: &mut Run, out: &mut Vec<Effect>) -> Step {
+        run.waiting = true;
+        let path = names::directory(&self.disk.id);
+        self.disk.start(Op::CompactNames, DiskOp::SyncDir { path }, out);
+        Step::Wait
+    }
+
+    pub(crate) fn seal(&mut self, run: &mut Run, out: &mut Vec<Effect>) -> Step {
+        let record = run.record();
+        let output = run.output();
+        let (buf, _) = record.encode(&Place::first(&self.disk.id, output.key));
+        let file = FileKey { segment: output.key, part: Part::Side };
+        run.waiting = true;
+        self.disk.start_on(Op::CompactSeal, file, |file| DiskOp::Write { file, at: 0, buf, durable: true }, out);
+        Step::Wait
+    }
+
+    /// The output is durable under its name and sealed: it takes the place of what it was made from.
+    fn swap(&mut self, run: &mut Run) {
+        let own = *run.record().own.expect("a seal names its segment");
+        let output = run.output.take().expect("there is an output until it is swapped in");
+        let is_inside = |segment: &Segment| segment.key.base < own.next;
+        let at = self.sealed.partition_point(|segment| segment.key.base < own.key.base);
+        let old: Vec<SegmentKey> =
+            self.sealed[at..].iter().take_while(|segment| is_inside(segment)).map(|segment| segment.key).collect();
+        let index = Index::Known { spans: output.spans, hole: None };
+        // Had all of it fallen below the log start meanwhile, the next removal takes the output.
+        self.sealed.splice(at..at + old.len(), [Segment { index, ..own }]);
+        for key in old {
+            self.cache.forget(key);
+            self.removal.add_replaced(key);
+        }
+    }
+
+    pub(crate) fn on_compact_opened(&mut self, file: FileKey, result: Result<Done, Failed>, out: &mut Vec<Effect>) {
+        self.disk.on_opened(file, result.is_ok());
+        let mut run = self.compaction.run.take().expect("a round stays while it waits");
+        run.waiting = false;
+        match (result, file.part) {
+            (Ok(_), Part::Log) => run.stage = Stage::Create(Part::Side),
+            (Ok(_), Part::Side) => run.stage = Stage::Copy,
+            (Err(Failed { fault: Fault::AlreadyExists, .. }), part) => {
+                // Left over from a round that was given up.
+                let output = run.output.as_mut().expect("its file was being made");
+                self.disk.close(output.key, out);
+                if part == Part::Side {
+                    self.removal.add_stray(vec![self.disk.path(output.key, Part::Log)]);
+                }
+                output.key.generation = output.key.generation.checked_add(1).expect("generations do not run out");
+                run.stage = Stage::Create(Part::Log);
+            }
+            (Err(failed), _) => run.fault = Some(format!("a file cannot be made: {:?}", failed.fault)),
+        }
+        self.compaction.run = Some(run);
+    }
+
+    pub(crate) fn on_compact_done(&mut self, op: Op, result: Result<Done, Failed>) {
+        let mut run = self.compaction.run.take().expect("a round stays while it waits");
+        match op {
+            Op::CompactRead(_) => run.reads -= 1,
+            Op::CompactWrite => run.writes -= 1,
+            _ => run.waiting = false,
+        }
+        match (op, result) {
+            (Op::CompactRead(place), _) if !run.awaits(place) => {}
+            (op, Err(failed)) => run.fault = Some(format!("{op:?}: {:?}", failed.fault)),
+            (Op::CompactRead(place), Ok(Done::Read { buf, len })) => run.take_span(place, buf, len),
+            (Op::CompactWrite, Ok(_)) => {}
+            (Op::CompactSync, Ok(_)) => run.stage = Stage::Names,
+            (Op::CompactNames, Ok(_)) => run.stage = Stage::Seal,
+            (Op::CompactSeal, Ok(_)) => {
+                self.swap(&mut run);
+                run.stage = Stage::Group;
+            }
+            (op, Ok(other)) => panic!("{op:?} was answered by {other:?}"),
+        }
+        self.compaction.run = Some(run);
+    }
+}

@@ -1,0 +1,171 @@
+//! Compaction's reading: the spans of one segment after the other, a few ahead of the work that is done on them.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use heddle_border::{Blocks, DiskOp, Effect, OpenMode, Token};
+use heddle_model::Offset;
+use heddle_model::limits::SPAN_BYTES;
+
+use crate::Log;
+use crate::ask::Output;
+use crate::clean::{map_span, retain_span};
+use crate::compact::{COMPACTION_WORK, Step};
+use crate::disk::{FileKey, Op};
+use crate::group::Group;
+use crate::names::Part;
+use crate::round::{Ahead, Asked, Outcome, Run, Source, Stage};
+use crate::segment::{Index, SegmentKey, Span, SpanKey};
+
+/// Spans in memory or on their way, the one being worked on included.
+const SPANS_AHEAD: usize = 4;
+/// Their bytes; a single larger span is read alone.
+const BYTES_AHEAD: usize = SPANS_AHEAD * SPAN_BYTES;
+
+impl Log {
+    pub(crate) fn map_next(&mut self, run: &mut Run, out: &mut Vec<Effect>) -> Step {
+        if run.source.is_some() {
+            return self.work_on_source(run, out);
+        }
+        match run.to_map.front().copied() {
+            Some(key) => self.begin_source(run, key, run.from, out),
+            None => {
+                let segments = self.sealed.iter().take_while(|segment| segment.key.base < run.mapped);
+                run.groups = Group::all(segments, run.mapped, run.now_ms, run.delete_retention_ms, run.segment_bytes);
+                run.stage = Stage::Group;
+                Step::Again
+            }
+        }
+    }
+
+    /// Take the spans of a segment that end beyond `from`.
+    pub(crate) fn begin_source(&mut self, run: &mut Run, key: SegmentKey, from: Offset, out: &mut Vec<Effect>) -> Step {
+        let Some(segment) = self.sealed.iter().find(|segment| segment.key == key) else {
+            // It fell below the log start meanwhile.
+            run.next_source();
+            return Step::Again;
+        };
+        match &segment.index {
+            Index::Known { hole: Some(_), .. } => Step::Failed(format!("the index of segment {} is damaged", key.base)),
+            Index::Known { spans, hole: None } => {
+                run.asked = None;
+                let aged_ms = run.now_ms.saturating_sub(i64::from(segment.cleaned_s) * 1000);
+                run.source = Some(Source {
+                    key,
+                    unread: spans.iter().filter(|span| span.next > from).copied().collect(),
+                    ahead: VecDeque::new(),
+                    drop_tombstones: segment.is_clean() && aged_ms >= run.delete_retention_ms,
+                });
+                Step::Again
+            }
+            Index::Absent if self.side_reads.contains_key(&key) => Step::Wait,
+            Index::Absent if run.asked == Some(Asked::Index(key)) => {
+                Step::Failed(format!("the index of segment {} cannot be read", key.base))
+            }
+            Index::Absent => {
+                run.asked = Some(Asked::Index(key));
+                let side_bytes = segment.side_bytes;
+                self.read_side(key, side_bytes, out);
+                Step::Wait
+            }
+        }
+    }
+
+    /// Read ahead, and have the next span worked on once it is there.
+    pub(crate) fn work_on_source(&mut self, run: &mut Run, out: &mut Vec<Effect>) -> Step {
+        if let Err(why) = self.read_sources_ahead(run, out) {
+            run.fault = Some(why);
+            return Step::Again;
+        }
+        let source = run.source.as_mut().expect("checked by who asks");
+        match source.ahead.front_mut() {
+            None if source.unread.is_empty() => {
+                run.next_source();
+                Step::Again
+            }
+            Some(Ahead { span, bytes }) if !self.compaction.working => {
+                let span = *span;
+                if let Some(bytes) = bytes.take() {
+                    self.start_work(run, bytes, span, out);
+                }
+                Step::Wait
+            }
+            None | Some(_) => Step::Wait,
+        }
+    }
+
+    fn read_sources_ahead(&mut self, run: &mut Run, out: &mut Vec<Effect>) -> Result<(), String> {
+        let source = run.source.as_mut().expect("checked by who asks");
+        let key = source.key;
+        if !self.sealed.iter().any(|segment| segment.key == key) {
+            // It fell below the log start meanwhile, and nothing of it is missed.
+            source.unread.clear();
+        }
+        let file = FileKey { segment: key, part: Part::Log };
+        while let Some(span) = source.unread.front().copied() {
+            let bytes = source.ahead.iter().map(|ahead| ahead.span.padded()).sum::<usize>();
+            let has_room = source.ahead.len() < SPANS_AHEAD && bytes + span.padded() <= BYTES_AHEAD;
+            if !source.ahead.is_empty() && !has_room {
+                return Ok(());
+            }
+            let place = SpanKey { segment: key, at: span.at };
+            let bytes = self.cache.get(place);
+            if bytes.is_none() && !self.disk.is_open(file) {
+                if self.disk.is_known(file) {
+                    return Ok(());
+                }
+                if run.asked == Some(Asked::Open(key)) {
+                    return Err(format!("segment {} cannot be opened", key.base));
+                }
+                run.asked = Some(Asked::Open(key));
+                self.disk.open(Op::Open(file), file, OpenMode::ReadOnly, out);
+                return Ok(());
+            }
+            if bytes.is_none() {
+                run.asked = None;
+                run.reads += 1;
+                let (at, buf) = (span.at, Blocks::zeroed(span.padded()));
+                self.disk.start_on(Op::CompactRead(place), file, |file| DiskOp::Read { file, at, buf }, out);
+            }
+            source.unread.pop_front();
+            source.ahead.push_back(Ahead { span, bytes });
+        }
+        Ok(())
+    }
+
+    fn start_work(&mut self, run: &mut Run, bytes: Bytes, span: Span, out: &mut Vec<Effect>) {
+        let mut map = run.map.take().expect("no work is under way");
+        let slot = Arc::new(OnceLock::new());
+        run.worked = Some(slot.clone());
+        let source = run.source.as_ref().expect("work is about a source");
+        let (from, rules, drop_tombstones) = (run.from, run.rules.clone(), source.drop_tombstones);
+        let (is_mapping, mut opaque) = (run.stage == Stage::Map, run.opaque);
+        let work = move || {
+            let outcome = if is_mapping {
+                let mapped = map_span(&mut map, &bytes, &span, from);
+                Outcome::Mapped(map, mapped)
+            } else {
+                let kept = retain_span(&map, &bytes, &span, &rules, drop_tombstones, &mut opaque);
+                Outcome::Retained(map, kept, opaque)
+            };
+            // Nobody else sets it.
+            let _ = slot.set(outcome);
+            Bytes::new()
+        };
+        self.compaction.working = true;
+        let token = Token { owner: self.disk.id.owner, seq: COMPACTION_WORK };
+        out.push(Effect::Work { token, run: Box::new(work) });
+    }
+
+    /// Work off the turn ended.
+    pub fn on_worked(&mut self, _result: Option<Bytes>, out: &mut Vec<Effect>, events: &mut Vec<Output>) {
+        assert!(std::mem::take(&mut self.compaction.working), "work is answered once");
+        let run = self.compaction.run.as_mut().expect("a round stays while it is worked on");
+        let outcome = run.worked.take().and_then(Arc::into_inner).and_then(OnceLock::into_inner);
+        if let Err(why) = run.take_outcome(outcome) {
+            run.fault.get_or_insert(why);
+        }
+        self.advance_compaction(out, events);
+    }
+}
