@@ -181,8 +181,10 @@ fn compaction(page: &mut Page, shards: &[Metrics]) {
     let help = "Rounds of compaction that failed; each is tried again.";
     page.by_shard("heddle_compaction_failures_total", "counter", help, shards, of);
     let of = |m: &Metrics| m.compaction_map_bytes_max as f64;
-    let help = "The most memory that the map of keys of a round of compaction took so far.";
+    let help = "The most memory that the map of keys of a round of compaction took so far, and may take.";
     page.by_shard("heddle_compaction_map_bytes_max", "gauge", help, shards, of);
+    let of = |m: &Metrics| m.compaction_map_bytes_limit as f64;
+    page.by_shard("heddle_compaction_map_bytes_limit", "gauge", help, shards, of);
 }
 
 fn turns(page: &mut Page, shards: &[Metrics], drivers: &[DriverStats]) {

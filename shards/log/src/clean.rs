@@ -59,20 +59,37 @@ fn is_opaque(header: &Header) -> bool {
 }
 
 /// Note the keys of a span's records from `from` on.
-pub(crate) fn map_span(map: &mut KeyMap, bytes: &Bytes, span: &Span, from: Offset) -> Result<Mapped, Unreadable> {
+pub(crate) fn map_span(
+    map: &mut KeyMap,
+    bytes: &Bytes,
+    span: &Span,
+    rules: &Rules,
+    from: Offset,
+) -> Result<Mapped, Unreadable> {
+    map.begin_span(span.base, span.next);
     for batch in batches(content(bytes, span)?) {
         let (header, batch) = batch.map_err(|_| NO_BATCHES)?;
+        if header.base_offset < from || is_opaque(&header) || rules.live.contains(&header.base_offset) {
+            map.keep_span();
+        }
         if header.next_offset() <= from || is_opaque(&header) {
             continue;
         }
-        let Ok(unpacked) = payload(&bytes.slice_ref(batch), BATCH_BYTES_MAX) else { continue };
+        let Ok(unpacked) = payload(&bytes.slice_ref(batch), BATCH_BYTES_MAX) else {
+            map.keep_span();
+            continue;
+        };
         for record in records(&unpacked, header.count) {
-            let Ok(record) = record else { break };
+            let Ok(record) = record else {
+                map.keep_span();
+                break;
+            };
             let offset = header.base_offset.plus(i64::from(record.offset_delta));
             if let Some(key) = record.key
                 && offset >= from
                 && !map.note(Hashed::of(key), offset)
             {
+                map.keep_span();
                 return Ok(Mapped::Upto(offset));
             }
         }

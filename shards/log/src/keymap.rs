@@ -1,4 +1,5 @@
-//! The newest offset of each key, in memory that was handed in: a table of fixed size that may become full.
+//! The newest offset of each key, in memory that was handed in: a table of fixed size that may become full. Beside it, how
+//! many of these newest records each span holds: a span without any need not be read again.
 
 use std::hash::{DefaultHasher, Hasher};
 
@@ -11,10 +12,25 @@ const SLOT_BYTES: usize = size_of::<Slot>();
 /// Even the smallest table makes progress.
 const SLOTS_MIN: usize = 16;
 
+/// Spans of which that is known; further ones count as needed. Their entries take a few MiB at most.
+const SPANS_MAX: usize = 1 << 17;
+
+/// A span whose records were noted.
+struct Noted {
+    base: Offset,
+    next: Offset,
+    /// Records in it that are the newest of their keys.
+    newest: u32,
+    /// Something else in it stays.
+    kept: bool,
+}
+
 /// Keys stand in it by 128 bits of hash: two keys that share them all would count as one, as in Kafka.
 pub(crate) struct KeyMap {
     slots: Vec<Slot>,
     len: usize,
+    /// By offset.
+    spans: Vec<Noted>,
 }
 
 /// A key as the table knows it.
@@ -38,7 +54,7 @@ impl KeyMap {
     pub(crate) fn within(budget: usize, keys: u64) -> KeyMap {
         let needed = usize::try_from(keys).map_or(usize::MAX, |keys| keys.saturating_add(keys / 6).saturating_add(8));
         let slots = (budget / SLOT_BYTES).min(needed).max(SLOTS_MIN);
-        KeyMap { slots: vec![[0; 3]; slots], len: 0 }
+        KeyMap { slots: vec![[0; 3]; slots], len: 0, spans: Vec::new() }
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -55,17 +71,54 @@ impl KeyMap {
         at
     }
 
-    /// A record of the key stands at `offset`. False: there is no room for another key.
+    /// What is noted from here on stands in this span, behind all before it.
+    pub(crate) fn begin_span(&mut self, base: Offset, next: Offset) {
+        if self.spans.len() < SPANS_MAX {
+            self.spans.push(Noted { base, next, newest: 0, kept: false });
+        }
+    }
+
+    /// The span that began last holds something that is not in this map and may stay.
+    pub(crate) fn keep_span(&mut self) {
+        if let Some(last) = self.spans.last_mut() {
+            last.kept = true;
+        }
+    }
+
+    /// Whether newer records than those of the span that begins at `base` are known for all its keys, and nothing else
+    /// in it stays.
+    pub(crate) fn replaces_span(&self, base: Offset) -> bool {
+        let at = self.spans.binary_search_by_key(&base, |noted| noted.base);
+        at.is_ok_and(|at| self.spans[at].newest == 0 && !self.spans[at].kept)
+    }
+
+    /// The span that holds a record gained or lost a newest one.
+    fn count(&mut self, offset: Offset, by: i32) {
+        let is_last = self.spans.last().is_some_and(|last| last.base <= offset);
+        let behind = if is_last { self.spans.len() } else { self.spans.partition_point(|noted| noted.base <= offset) };
+        if let Some(noted) = self.spans[..behind].last_mut().filter(|noted| offset < noted.next) {
+            noted.newest = noted.newest.saturating_add_signed(by);
+        }
+    }
+
+    /// A record of the key stands at `offset`, beyond all noted before. False: there is no room for another key.
     pub(crate) fn note(&mut self, key: Hashed, offset: Offset) -> bool {
         let at = self.slot(key);
         let newest = offset.0.max(0) as u64 + 1;
-        if self.slots[at][2] == 0 {
+        let known = self.slots[at][2];
+        if known == 0 {
             if self.len >= self.slots.len() / 8 * 7 {
                 return false;
             }
             self.len += 1;
         }
-        self.slots[at] = [key.0[0], key.0[1], self.slots[at][2].max(newest)];
+        if newest > known {
+            if known > 0 {
+                self.count(Offset(known as i64 - 1), -1);
+            }
+            self.count(offset, 1);
+            self.slots[at] = [key.0[0], key.0[1], newest];
+        }
         true
     }
 
@@ -109,6 +162,27 @@ mod tests {
             assert!(map.bytes() <= (keys as usize * 2 + 16) * SLOT_BYTES, "{keys}: {}", map.bytes());
             assert!((0..keys).all(|key| map.note(Hashed::of(&key.to_le_bytes()), Offset(3))), "{keys}");
         }
+    }
+
+    #[test]
+    fn a_span_without_newest_records_is_known() {
+        let mut map = KeyMap::within(1 << 16, 100);
+        let note = |map: &mut KeyMap, key: u8, offset| assert!(map.note(Hashed::of(&[key]), Offset(offset)));
+        map.begin_span(Offset(10), Offset(20));
+        (10..20).for_each(|at| note(&mut map, at as u8, at));
+        map.begin_span(Offset(25), Offset(27));
+        note(&mut map, 10, 25);
+        map.keep_span();
+        map.begin_span(Offset(30), Offset(60));
+        assert!(map.replaces_span(Offset(30)), "nothing in it has a key");
+        (11..19).for_each(|key| note(&mut map, key, 20 + i64::from(key)));
+        note(&mut map, 10, 50);
+        assert!(!map.replaces_span(Offset(10)), "the newest of key 19 is there");
+        assert!(!map.replaces_span(Offset(25)), "something else is there");
+        note(&mut map, 19, 51);
+        note(&mut map, 19, 52);
+        assert!(map.replaces_span(Offset(10)));
+        assert!(!map.replaces_span(Offset(30)) && !map.replaces_span(Offset(11)));
     }
 
     #[test]

@@ -104,6 +104,11 @@ impl Run {
         self.output.as_ref().expect("there is an output from its creation to its swap")
     }
 
+    /// Whether copying may pass a span by unread.
+    pub(crate) fn is_replaced(&self, span: &Span) -> bool {
+        self.stage == Stage::Copy && self.map.as_ref().is_some_and(|map| map.replaces_span(span.base))
+    }
+
     /// Whether operations of this round are under way.
     pub(crate) fn is_under_way(&self) -> bool {
         self.waiting || self.reads > 0 || self.writes > 0

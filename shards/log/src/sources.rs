@@ -53,7 +53,7 @@ impl Log {
                 let aged_ms = run.now_ms.saturating_sub(i64::from(segment.cleaned_s) * 1000);
                 run.source = Some(Source {
                     key,
-                    unread: spans.iter().filter(|span| span.next > from).copied().collect(),
+                    unread: spans.iter().filter(|span| span.next > from && !run.is_replaced(span)).copied().collect(),
                     ahead: VecDeque::new(),
                     drop_tombstones: segment.is_clean() && aged_ms >= run.delete_retention_ms,
                 });
@@ -143,7 +143,7 @@ impl Log {
         let (is_mapping, mut opaque) = (run.stage == Stage::Map, run.opaque);
         let work = move || {
             let outcome = if is_mapping {
-                let mapped = map_span(&mut map, &bytes, &span, from);
+                let mapped = map_span(&mut map, &bytes, &span, &rules, from);
                 Outcome::Mapped(map, mapped)
             } else {
                 let kept = retain_span(&map, &bytes, &span, &rules, drop_tombstones, &mut opaque);

@@ -12,6 +12,11 @@ const RETRY_MS: u64 = 60_000;
 const MEMORY_PART: usize = 16;
 const MAP_BYTES_MAX: usize = 128 * 1024 * 1024;
 
+/// What a core with so much memory gives to a map of keys.
+pub fn map_bytes_limit(memory: usize) -> usize {
+    (memory / MEMORY_PART).min(MAP_BYTES_MAX)
+}
+
 #[derive(Default)]
 pub struct Compaction {
     /// Slot of the replica whose round is under way.
@@ -93,7 +98,7 @@ impl Shard {
             return;
         }
         let Some(slot) = self.compaction.next(self.now.mono) else { return };
-        let map_bytes = (self.config.memory / MEMORY_PART).min(MAP_BYTES_MAX);
+        let map_bytes = map_bytes_limit(self.config.memory);
         let mut began = false;
         self.with_replica(slot, |replica, world| began = replica.compact(map_bytes, world));
         if began {

@@ -3,6 +3,7 @@
 use heddle_api::Stats as ApiCounts;
 use heddle_journal::Stats as JournalStats;
 
+use crate::compaction::map_bytes_limit;
 use crate::turn::Shard;
 
 /// Bounds of the turn length histogram. Microseconds.
@@ -44,8 +45,9 @@ pub struct Metrics {
     pub compaction_dirty_bytes: u64,
     pub compaction_rounds: u64,
     pub compaction_failures: u64,
-    /// Memory of compaction's map of keys now, and the most that it took so far.
+    /// Memory of compaction's map of keys now, the most that it took so far, and the most that it may take.
     pub compaction_map_bytes: u64,
+    pub compaction_map_bytes_limit: u64,
     pub compaction_map_bytes_max: u64,
 }
 
@@ -70,6 +72,7 @@ pub(crate) fn scrape(shard: &Shard) -> Metrics {
         compaction_rounds: shard.compaction.rounds().0,
         compaction_failures: shard.compaction.rounds().1,
         compaction_map_bytes: shard.compaction.map_bytes() as u64,
+        compaction_map_bytes_limit: map_bytes_limit(shard.budget.memory()) as u64,
         compaction_map_bytes_max: shard.compaction.map_bytes_max() as u64,
     }
 }

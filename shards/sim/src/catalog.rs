@@ -3,7 +3,8 @@
 use heddle_fakedisk::Dice;
 use heddle_model::Codec;
 
-use crate::check::Part;
+use crate::check::{Part, Seen};
+use crate::record::Keys;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum State {
@@ -22,6 +23,17 @@ pub struct Topic {
     pub state: State,
     /// What producers pack their batches with.
     pub codec: Codec,
+    /// Its records have keys, and it is compacted.
+    pub keys: Option<Keys>,
+    /// Its old records go, asked or not.
+    pub expires: bool,
+}
+
+impl Topic {
+    /// DeleteRecords is refused for topics that are only compacted.
+    pub fn may_be_cut(&self) -> bool {
+        self.keys.is_none() || self.expires
+    }
 }
 
 #[derive(Default)]
@@ -41,6 +53,18 @@ impl Catalog {
 
     pub fn is_present(&self, topic: usize) -> bool {
         self.topics[topic].state == State::Present
+    }
+
+    /// What checkers must know of a topic before anything of it is seen.
+    pub fn describe(&self, at: usize) -> Vec<Seen<'static>> {
+        let topic = &self.topics[at];
+        let mut said: Vec<Seen<'static>> =
+            topic.keys.map(|keys| Seen::TopicCompacted { topic: at, keys }).into_iter().collect();
+        if topic.expires {
+            let part = |index| Part { topic: at, index };
+            said.extend((0..topic.partitions).map(|index| Seen::CutAsked { part: part(index), before: i64::MAX }));
+        }
+        said
     }
 
     /// All partitions that are there for certain.

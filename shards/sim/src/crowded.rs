@@ -6,7 +6,14 @@ use crate::run_with;
 
 /// Small batches on few partitions, none of which ever fills a span, and a ring of 256 KiB.
 fn crowded(seed: u64) -> Plan {
-    let life = |shards, steps| Life { shards, memory: 64 << 20, steps, end: End::Crash, trouble: None };
+    let life = |shards, steps| Life {
+        shards,
+        memory: 64 << 20,
+        steps,
+        end: End::Crash,
+        trouble: None,
+        after_compacting: None,
+    };
     Plan {
         seed,
         nodes: 1,
@@ -20,6 +27,7 @@ fn crowded(seed: u64) -> Plan {
         consumers: 2,
         classic_members: 0,
         modern_members: 0,
+        keys: None,
         pace: 1,
         mood: Mood { turn: 13, disk: 3, mail: 3, net: 12, work: 5, client: 5 },
         lives: vec![life(1, 1_800), life(2, 1_200)],

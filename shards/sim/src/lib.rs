@@ -7,6 +7,7 @@
 mod catalog;
 mod check;
 mod client;
+mod compacting;
 mod lies;
 mod link;
 mod node;

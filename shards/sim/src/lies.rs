@@ -49,6 +49,12 @@ pub enum Lie {
     StateDiffers,
     /// Tombstones are gone from the log before the values that they delete (trap 32).
     TombstoneDropped,
+    /// A record that nothing replaced is missing.
+    RecordMissing,
+    /// What compaction wrote is reported as synced, and is not: its seal is durable before its bytes.
+    CopyNotSynced,
+    /// The names of what compaction wrote are reported as durable, and are not: a crash takes the files away.
+    NamesNotSynced,
 }
 
 impl Lie {
@@ -75,5 +81,8 @@ impl Lie {
         Lie::ZeroForNothing,
         Lie::StateDiffers,
         Lie::TombstoneDropped,
+        Lie::RecordMissing,
+        Lie::CopyNotSynced,
+        Lie::NamesNotSynced,
     ];
 }

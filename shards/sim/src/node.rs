@@ -10,6 +10,7 @@ use heddle_fakedisk::{Dice, FakeDisk};
 use heddle_model::{Mono, Now, ShardId, Wall};
 use heddle_shard::{Mail, Notice, Shard, ShardConfig};
 
+use crate::compacting::{Compacting, Step};
 use crate::lies::Lie;
 use crate::link::{Heard, Link};
 use crate::trace::Trace;
@@ -45,6 +46,8 @@ pub struct Node {
     pub logs: Vec<String>,
     /// Asked of the disk in all lives.
     pub disk_operations: u64,
+    /// What compaction asks of the disk.
+    pub compacting: Compacting,
     next_conn: u64,
     /// The zero of this life's monotonic clock, and what the wall clock is off. Microseconds, milliseconds.
     mono_base: u64,
@@ -70,6 +73,7 @@ impl Node {
             failed: None,
             logs: Vec::new(),
             disk_operations: 0,
+            compacting: Compacting::default(),
             next_conn: 1,
             mono_base: 0,
             wall_off_ms: 0,
@@ -87,6 +91,7 @@ impl Node {
         self.mono_base = dice.below(1 << 40);
         (self.serving, self.failed) = (false, None);
         self.logs.clear();
+        self.compacting = Compacting::default();
         let core = |shard| Core {
             machine: Shard::new(ShardId(shard), config.clone()),
             events: VecDeque::new(),
@@ -228,6 +233,7 @@ impl Node {
         let mut op = of_core(op, at);
         self.disk_operations += 1;
         note(&op, trace);
+        let step = self.compacting.note(&op);
         match (self.lie, &mut op) {
             (Some(Lie::EarlyDurable), DiskOp::Write { buf, durable: true, .. }) if dice.chance(30) => {
                 let result = Ok(Done::Written { buf: Blocks::zeroed(buf.len()) });
@@ -236,10 +242,17 @@ impl Node {
                 return;
             }
             (Some(Lie::NotFlushed), DiskOp::Write { durable, .. }) if dice.chance(50) => *durable = false,
+            (Some(Lie::CopyNotSynced), _) if step == Some(Step::Sync) => return self.answer_done(at, token),
+            (Some(Lie::NamesNotSynced), _) if step == Some(Step::Names) => return self.answer_done(at, token),
             (_, DiskOp::Close { .. }) => self.submit_late(),
             _ => {}
         }
         self.disk.submit(shared, op);
+    }
+
+    /// A lie: something is done that is not.
+    fn answer_done(&mut self, at: usize, token: Token) {
+        self.cores[at].events.push_back(Event::Disk { token, result: Ok(Done::Finished) });
     }
 
     fn submit_late(&mut self) {

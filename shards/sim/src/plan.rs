@@ -2,7 +2,7 @@
 
 use heddle_fakedisk::Dice;
 
-use crate::record::Sizes;
+use crate::record::{Keys, Sizes};
 
 /// How a life of a node ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,6 +43,8 @@ pub struct Life {
     pub steps: u64,
     pub end: End,
     pub trouble: Option<Trouble>,
+    /// It ends sooner, once compaction asked for so many things of the disk.
+    pub after_compacting: Option<u64>,
 }
 
 /// How often each kind of thing happens next, relative to the others.
@@ -72,6 +74,8 @@ pub struct Plan {
     /// Members of a group of the classic protocol, and of one of the consumer protocol.
     pub classic_members: usize,
     pub modern_members: usize,
+    /// Topics with records of so many keys are compacted, and so are those of the coordinators.
+    pub keys: Option<Keys>,
     /// How much longer than usual a step takes: sessions and rebalances last longer than reads and writes.
     pub pace: u64,
     pub mood: Mood,
@@ -80,7 +84,7 @@ pub struct Plan {
 
 impl Plan {
     pub fn of(seed: u64) -> Plan {
-        Plan::without_members(seed).with_members()
+        Plan::without_members(seed).with_members().with_compaction()
     }
 
     /// The same, and never about groups.
@@ -118,6 +122,7 @@ impl Plan {
             consumers: 1 + dice.below(2) as usize,
             classic_members: 0,
             modern_members: 0,
+            keys: None,
             pace: 1,
             mood,
             lives,
@@ -141,6 +146,33 @@ impl Plan {
             life.steps *= 4;
         }
         self
+    }
+
+    /// In some runs compaction is what it is about: topics of few keys, small segments, and lives that end in the middle
+    /// of a round.
+    fn with_compaction(mut self) -> Plan {
+        let mut dice = Dice::new(self.seed ^ 0x636f_6d70_6163);
+        if !dice.chance(30) {
+            return self;
+        }
+        self.keys = Some(Keys(3 + dice.below(30)));
+        self.topics = 2 + dice.below(2) as usize;
+        self.partitions = 1 + dice.below(2) as i32;
+        self.producers = 1 + dice.below(3) as usize;
+        self.pace = self.pace.max(100 + dice.below(200));
+        let longer = if self.has_members() { 1 } else { 4 };
+        for life in self.lives.iter_mut().filter(|life| life.steps >= 200) {
+            life.steps *= longer;
+            life.after_compacting = dice.chance(60).then(|| 1 + dice.below(60));
+        }
+        self
+    }
+
+    /// Settings of the broker that only this run has.
+    pub fn settings(&self) -> &'static [(&'static str, &'static str)] {
+        const SMALL_SEGMENTS: &[(&str, &str)] =
+            &[("log.roll.ms", "300"), ("log.cleaner.backoff.ms", "1000"), ("log.cleaner.min.cleanable.ratio", "0.0")];
+        if self.keys.is_some() { SMALL_SEGMENTS } else { &[] }
     }
 
     pub fn has_members(&self) -> bool {
@@ -176,5 +208,5 @@ fn roll_life(dice: &mut Dice, trouble: Option<Trouble>) -> Life {
         _ => End::Crash,
     };
     let memory = [1 << 20, 4 << 20, 64 << 20][dice.below(3) as usize];
-    Life { shards: 1 + dice.below(4) as u16, memory, steps, end, trouble }
+    Life { shards: 1 + dice.below(4) as u16, memory, steps, end, trouble, after_compacting: None }
 }

@@ -1,9 +1,10 @@
 //! The records that clients write: each has a number, and its bytes follow from the number and the run's sizes, so any
-//! record that is read can be judged byte by byte.
+//! record that is read can be judged byte by byte. Records of compacted topics have keys, some are tombstones, and both
+//! follow from the number too, which stands in a header.
 
 use bytes::Bytes;
 use heddle_model::{Codec, ProducerEpoch, ProducerId, Sequence};
-use heddle_records::{BatchBuilder, HEADER_BYTES};
+use heddle_records::{BatchBuilder, HEADER_BYTES, Record};
 
 /// How long records are. Bytes.
 #[derive(Clone, Copy, Debug)]
@@ -35,13 +36,36 @@ impl Sizes {
     }
 }
 
+/// Of records with keys: how many keys there are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Keys(pub u64);
+
+impl Keys {
+    pub fn key_of(self, number: u64) -> u64 {
+        number.wrapping_mul(0xd6e8_feb8_6659_fd93).rotate_left(32) % self.0
+    }
+}
+
+/// One in five records with a key deletes it.
+pub fn is_tombstone(number: u64) -> bool {
+    (number.wrapping_mul(0xa076_1d64_78bd_642f) >> 40).is_multiple_of(5)
+}
+
 /// Who writes: a producer id, its epoch, and the sequence of a batch.
 pub type Stamp = Option<(i64, i16, i32)>;
 
-pub fn batch(sizes: Sizes, numbers: &[u64], at_ms: i64, codec: Codec, stamp: Stamp) -> Bytes {
+pub fn batch(sizes: Sizes, keys: Option<Keys>, numbers: &[u64], at_ms: i64, codec: Codec, stamp: Stamp) -> Bytes {
     let mut batch = BatchBuilder::new(at_ms);
     for number in numbers {
-        batch.push(at_ms, None, Some(&sizes.value(*number)), &[]);
+        let value = sizes.value(*number);
+        match keys {
+            None => batch.push(at_ms, None, Some(&value), &[]),
+            Some(keys) => {
+                let value = if is_tombstone(*number) { None } else { Some(&value[..]) };
+                let header = number.to_be_bytes();
+                batch.push(at_ms, Some(&keys.key_of(*number).to_be_bytes()), value, &[(NUMBER, Some(&header))])
+            }
+        };
     }
     if let Some((id, epoch, sequence)) = stamp {
         batch.producer(ProducerId(id), ProducerEpoch(epoch), Sequence(sequence));
@@ -59,11 +83,25 @@ pub struct ReadBatch {
     pub records: Vec<(i64, u64)>,
 }
 
+/// The header that holds a record's number.
+const NUMBER: &str = "number";
+
+/// The number of a record that is exactly as it was written.
+fn number_of(sizes: Sizes, keys: Option<Keys>, record: &Record<'_>) -> Option<u64> {
+    let Some(keys) = keys else { return sizes.number_of(record.value?).filter(|_| record.key.is_none()) };
+    let mut headers = record.headers;
+    let (_, number) = headers.next().filter(|(name, _)| *name == NUMBER.as_bytes())?;
+    let number = u64::from_be_bytes(number?.try_into().ok()?);
+    let value = if is_tombstone(number) { None } else { Some(sizes.value(number)) };
+    let is_whole = record.key == Some(&keys.key_of(number).to_be_bytes()[..]) && record.value == value.as_deref();
+    is_whole.then_some(number)
+}
+
 /// Everything in a fetch's answer.
 ///
 /// # Errors
 /// What is wrong with the bytes.
-pub fn read(sizes: Sizes, bytes: &Bytes) -> Result<Vec<ReadBatch>, String> {
+pub fn read(sizes: Sizes, keys: Option<Keys>, bytes: &Bytes) -> Result<Vec<ReadBatch>, String> {
     let mut found = Vec::new();
     for batch in heddle_records::batches(bytes) {
         let (header, batch) = batch.map_err(|e| format!("not a batch: {e}"))?;
@@ -80,7 +118,7 @@ pub fn read(sizes: Sizes, bytes: &Bytes) -> Result<Vec<ReadBatch>, String> {
         for record in heddle_records::records(&payload, header.count) {
             let record = record.map_err(|e| format!("a record does not read: {e}"))?;
             let offset = header.base_offset.0 + i64::from(record.offset_delta);
-            let number = record.value.and_then(|value| sizes.number_of(value));
+            let number = number_of(sizes, keys, &record);
             records.push((offset, number.ok_or(format!("the record at {offset} is none that was written"))?));
         }
         let (base, next, epoch) = (header.base_offset.0, header.next_offset().0, header.leader_epoch.0);

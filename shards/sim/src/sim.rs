@@ -102,6 +102,9 @@ impl Sim {
         if self.checkers.loss_reported && !self.is_over() {
             self.die(End::Crash);
             self.checkers.begin_again();
+            for at in 0..self.catalog.topics.len() {
+                self.catalog.describe(at).into_iter().for_each(|seen| self.checkers.see(self.at, seen));
+            }
             self.checkers.see(self.at, Seen::LossAccepted);
             self.look_at_everything(true);
         }
@@ -114,7 +117,8 @@ impl Sim {
     // ---- lives ----
 
     fn boot(&mut self, shards: u16, memory: usize, accept_loss: bool) {
-        let given = members::SETTINGS.into_iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        let given = members::SETTINGS.iter().chain(self.plan.settings());
+        let given = given.map(|(name, value)| (name.to_string(), value.to_string())).collect();
         let kafka = BrokerConfig::parse(given).expect("the simulator's settings are sound");
         let config = ShardConfig {
             shards,
@@ -147,6 +151,9 @@ impl Sim {
             }
             if let Some(text) = self.node.failed.clone() {
                 self.on_failed(life.trouble, &text);
+                break;
+            }
+            if life.after_compacting.is_some_and(|many| self.node.compacting.operations >= many) {
                 break;
             }
             if life.trouble == Some(Trouble::ClockJump) && step == life.steps / 2 {
@@ -212,7 +219,8 @@ impl Sim {
     fn die(&mut self, end: End) {
         self.look_at_dirs();
         let boot = self.boot;
-        self.trace.say(|| format!("life {boot} ends: {end:?}"));
+        let compacting = self.node.compacting.operations;
+        self.trace.say(|| format!("life {boot} ends: {end:?}, {compacting} operations of compaction"));
         if end == End::Stop && self.node.failed.is_none() {
             self.stop();
         }

@@ -80,4 +80,8 @@ planted! {
     state_differs: StateDiffers trips "live-equals-replayed";
     state_differs_targets: StateDiffers trips "targets-whole";
     tombstone_dropped: TombstoneDropped trips "live-equals-replayed";
+    tombstone_dropped_returns: TombstoneDropped trips "dead-stay-dead";
+    record_missing: RecordMissing trips "latest-kept";
+    copy_not_synced: CopyNotSynced trips "sound-answers";
+    names_not_synced: NamesNotSynced trips "latest-kept";
 }

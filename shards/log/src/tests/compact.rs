@@ -254,6 +254,36 @@ fn tombstones_go_after_their_time_and_not_before() {
 }
 
 #[test]
+fn what_is_replaced_as_a_whole_is_read_once() {
+    let mut keyed = Keyed::new(9);
+    keyed.world.settings.segment_bytes = 3 << 20;
+    keyed.world.settings.segment_ms = i64::MAX;
+    // The same 400 keys over and over: a span holds each of them once or so, only the newest span matters.
+    for _ in 0..30 {
+        for first in (0..200).step_by(10) {
+            let records: Vec<(Key, Option<u8>)> = (first..first + 10).map(|key| (key as Key, Some(1))).collect();
+            keyed.put(&records, Codec::None);
+        }
+        while keyed.world.settle(keyed.world.log.end(), false) {
+            keyed.world.run();
+        }
+    }
+    keyed.settle();
+    // The first segment is closed once a second one is begun.
+    keyed.world.settings.segment_bytes = 1;
+    keyed.put(&[(250, Some(1))], Codec::None);
+    keyed.settle();
+    keyed.world.drop_cache();
+    let spans = keyed.world.log.sealed.iter().map(|segment| segment.bytes).sum::<u64>().div_ceil(256 * 1024) as usize;
+    keyed.world.settings.segment_bytes = 3 << 20;
+    keyed.world.reads = 0;
+    assert!(keyed.compact());
+    let reads = keyed.world.reads;
+    keyed.check_compacted();
+    assert!(spans > 10 && reads < spans + 5, "{reads} reads of {spans} spans");
+}
+
+#[test]
 fn a_small_map_needs_more_rounds() {
     let mut keyed = Keyed::new(4);
     keyed.fill(20, 150, 200);

@@ -14,7 +14,7 @@ mod settle;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use heddle_border::{Effect, Event};
+use heddle_border::{DiskOp, Effect, Event};
 use heddle_fakedisk::FakeDisk;
 use heddle_model::{Mark, Mono, Now, Offset, ReplicaNumber, TailBatch, Term, TopicSettings, Wall};
 use heddle_records::{BatchBuilder, Header, batches, set_base_offset, set_leader_epoch};
@@ -96,6 +96,8 @@ pub struct World {
     /// Marks become durable as soon as they are given.
     pub auto_mark: bool,
     pub outputs: Vec<Output>,
+    /// Reads asked of the disk.
+    pub reads: usize,
     /// Work off the turn that was not done yet.
     pub works: Vec<Box<dyn FnOnce() -> Bytes + Send>>,
 }
@@ -114,6 +116,7 @@ impl World {
             auto_mark: true,
             outputs: Vec::new(),
             works: Vec::new(),
+            reads: 0,
         }
     }
 
@@ -139,6 +142,7 @@ impl World {
             match effect {
                 Effect::Disk { token, op } => {
                     assert_eq!(token.owner, ID.owner);
+                    self.reads += usize::from(matches!(op, DiskOp::Read { .. }));
                     self.disk.submit(token, op);
                 }
                 Effect::Work { token, run } => {

@@ -3,6 +3,7 @@
 
 mod acknowledged;
 mod answered;
+mod dead;
 mod dense;
 mod durable_before_seen;
 mod epochs;
@@ -10,6 +11,7 @@ mod files;
 mod generations;
 pub mod grouped;
 mod groups;
+mod latest;
 mod live;
 mod log_start;
 mod offsets_kept;
@@ -26,7 +28,7 @@ mod zombies;
 
 use std::collections::BTreeMap;
 
-use crate::record::ReadBatch;
+use crate::record::{Keys, ReadBatch};
 pub use grouped::Grouped;
 
 /// A partition of one incarnation of a topic: a topic created again under its old name is another (trap 36).
@@ -54,6 +56,7 @@ pub enum Seen<'a> {
     /// Everybody had time enough: nothing may be unanswered.
     Quiet,
     Sent {
+        part: Part,
         numbers: &'a [u64],
         writer: Option<u64>,
         boot: u32,
@@ -65,6 +68,7 @@ pub enum Seen<'a> {
     },
     Read {
         part: Part,
+        asked: u64,
         from: i64,
         batches: &'a [ReadBatch],
     },
@@ -95,6 +99,11 @@ pub enum Seen<'a> {
     Scanned {
         part: Part,
         start: i64,
+    },
+    /// Its records have keys, and it is compacted.
+    TopicCompacted {
+        topic: usize,
+        keys: Keys,
     },
     TopicMade {
         topic: usize,
@@ -174,6 +183,8 @@ const ALL: &[(&str, bool)] = &[
     ("targets-whole", false),
     ("live-equals-replayed", false),
     ("producer-ids-once", false),
+    ("latest-kept", false),
+    ("dead-stay-dead", false),
 ];
 
 /// The names of all checkers. Beside them a run fails by `no-panic`, `no-stall` and `sound-answers`.
@@ -199,6 +210,8 @@ pub const CHECKERS: &[&str] = &[
     "targets-whole",
     "live-equals-replayed",
     "producer-ids-once",
+    "latest-kept",
+    "dead-stay-dead",
 ];
 
 fn make(name: &str) -> Box<dyn Checker> {
@@ -224,6 +237,8 @@ fn make(name: &str) -> Box<dyn Checker> {
         "targets-whole" => Box::<targets::Targets>::default(),
         "live-equals-replayed" => Box::<live::Live>::default(),
         "producer-ids-once" => Box::<producer_ids::ProducerIds>::default(),
+        "latest-kept" => Box::<latest::Latest>::default(),
+        "dead-stay-dead" => Box::<dead::Dead>::default(),
         other => panic!("there is no checker {other}"),
     }
 }

@@ -37,6 +37,23 @@ enum Asked {
     Cut(Part),
 }
 
+/// Configs of a topic that is compacted, with times that pass within a life.
+fn compacted(expires: bool, cx: &mut Cx<'_>) -> Vec<(&'static str, String)> {
+    let mut one_of = |choices: [i64; 3]| choices[cx.dice.below(3) as usize].to_string();
+    let mut configs = vec![
+        ("cleanup.policy", if expires { "compact,delete" } else { "compact" }.to_string()),
+        ("segment.ms", one_of([60, 200, 600])),
+        ("min.cleanable.dirty.ratio", "0.0".to_string()),
+        ("delete.retention.ms", one_of([0, 1_500, 86_400_000])),
+        ("min.compaction.lag.ms", one_of([0, 0, 700])),
+        ("file.delete.delay.ms", one_of([0, 500, 60_000])),
+    ];
+    if expires {
+        configs.push(("retention.ms", one_of([2_000, 5_000, 86_400_000])));
+    }
+    configs
+}
+
 #[derive(Default)]
 pub struct Admin {
     asked: Option<Asked>,
@@ -49,7 +66,8 @@ pub struct Admin {
 
 impl Admin {
     fn names(cx: &Cx<'_>) -> Vec<String> {
-        let others = (1..cx.plan.topics).map(|at| format!("topic-{at}"));
+        let kind = if cx.plan.keys.is_some() { "compacted" } else { "topic" };
+        let others = (1..cx.plan.topics).map(|at| format!("{kind}-{at}"));
         std::iter::once(KEPT.to_string()).chain(others).collect()
     }
 
@@ -72,14 +90,22 @@ impl Admin {
             .with_name(TopicName(text(&name)))
             .with_num_partitions(partitions)
             .with_replication_factor(1);
-        if let Some(codec) = recode {
-            let config =
-                CreatableTopicConfig::default().with_name(text("compression.type")).with_value(Some(text(codec)));
-            topic = topic.with_configs(vec![config]);
+        let mut configs: Vec<(&str, String)> =
+            recode.map(|codec| ("compression.type", codec.into())).into_iter().collect();
+        let keys = cx.plan.keys.filter(|_| name != KEPT);
+        let expires = keys.is_some() && name.ends_with('2');
+        if keys.is_some() {
+            configs.extend(compacted(expires, cx));
         }
+        let config = |(name, value): (&str, String)| {
+            CreatableTopicConfig::default().with_name(text(name)).with_value(Some(text(&value)))
+        };
+        topic = topic.with_configs(configs.into_iter().map(config).collect());
         let request = CreateTopicsRequest::default().with_topics(vec![topic]).with_timeout_ms(10_000);
-        self.asked = Some(Asked::Create(cx.catalog.topics.len(), name.clone()));
-        cx.catalog.topics.push(Topic { name, id: 0, partitions, state: State::Creating, codec });
+        let at = cx.catalog.topics.len();
+        self.asked = Some(Asked::Create(at, name.clone()));
+        cx.catalog.topics.push(Topic { name, id: 0, partitions, state: State::Creating, codec, keys, expires });
+        cx.catalog.describe(at).into_iter().for_each(|seen| cx.see(seen));
         Request { frame: wire::frame(CREATE.0, CREATE.1, correlation, &request), answered: true }
     }
 
@@ -233,7 +259,7 @@ impl Role for Admin {
         let deletable = part.topic > 0 && cx.catalog.topics[part.topic].name != KEPT;
         match cx.dice.below(10) {
             0 | 1 if deletable => Some(self.delete(part.topic, correlation, cx)),
-            2..=4 => Some(self.cut(part, correlation, cx)),
+            2..=4 if cx.catalog.topics[part.topic].may_be_cut() => Some(self.cut(part, correlation, cx)),
             _ => {
                 self.looks += 1;
                 let name = names[(self.looks % names.len() as u64) as usize].clone();

@@ -72,7 +72,8 @@ impl Fetch {
         }
         cx.see(Seen::Watermarks { part, asked, high, start });
         let bytes = data.records.clone().unwrap_or_default();
-        let mut batches = record::read(cx.plan.sizes, &bytes).map_err(|text| format!("{part:?}: {text}"))?;
+        let keys = cx.catalog.topics[part.topic].keys;
+        let mut batches = record::read(cx.plan.sizes, keys, &bytes).map_err(|text| format!("{part:?}: {text}"))?;
         if batches.len() > 1 && cx.lies(Lie::BatchMissing, 20) {
             batches.remove(0);
         }
@@ -80,13 +81,19 @@ impl Fetch {
             if cx.lie == Some(Lie::EpochReused) {
                 batch.epoch = 1;
             }
-            if cx.lies(Lie::BytesChanged, 5) {
+            if !batch.records.is_empty() && cx.lies(Lie::BytesChanged, 5) {
                 batch.records[0].1 ^= 1;
+            }
+            if keys.is_some() && cx.lie == Some(Lie::TombstoneDropped) {
+                batch.records.retain(|(_, number)| !record::is_tombstone(*number));
+            }
+            if keys.is_some() && cx.lies(Lie::RecordMissing, 20) {
+                batch.records.pop();
             }
         }
         let read = batches.last().map_or(self.from, |last| last.next);
         cx.say(|| format!("read {part:?} {}..{read}, start {start}, high watermark {high}", self.from));
-        cx.see(Seen::Read { part, from: self.from, batches: &batches });
+        cx.see(Seen::Read { part, asked, from: self.from, batches: &batches });
         if let Some(beyond) = batches.last().filter(|last| last.next > data.high_watermark) {
             return Err(format!("{part:?}: read to {}, beyond the high watermark {high}", beyond.next));
         }

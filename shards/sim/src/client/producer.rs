@@ -98,9 +98,10 @@ impl Producer {
         batch.under_way += 1;
         let unmarked = batch.sends > 1 && cx.lies(Lie::RetryUnmarked, 50);
         let stamp = self.id.filter(|_| !unmarked).map(|(id, epoch)| (id, epoch, batch.sequence));
-        let bytes = record::batch(cx.plan.sizes, &batch.numbers, batch.at_ms, batch.codec, stamp);
+        let keys = cx.catalog.topics[part.topic].keys;
+        let bytes = record::batch(cx.plan.sizes, keys, &batch.numbers, batch.at_ms, batch.codec, stamp);
         let writer = self.id.map(|(id, _)| id as u64);
-        cx.see(Seen::Sent { numbers: &batch.numbers, writer, boot: cx.boot });
+        cx.see(Seen::Sent { part, numbers: &batch.numbers, writer, boot: cx.boot });
         cx.say(|| format!("produce {part:?} {:?} as {stamp:?}, acks {}", batch.numbers, self.acks));
         let name = if self.idempotent { batch.sequence as u64 } else { batch.numbers[0] };
         let answered = self.acks != 0;

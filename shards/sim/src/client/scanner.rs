@@ -10,7 +10,7 @@ use heddle_protocol::messages::{
 use heddle_protocol::{Uuid, text};
 
 use super::fetched::Fetch;
-use super::{Cx, Request, Role, is_retriable};
+use super::{Cx, OUT_OF_RANGE, Request, Role, is_retriable};
 use crate::check::{Part, Seen};
 use crate::{record, wire};
 
@@ -46,8 +46,9 @@ impl Scanner {
         let number = *cx.next_number;
         *cx.next_number += 1;
         self.stage = Some(Stage::Probe(number));
-        cx.see(Seen::Sent { numbers: &[number], writer: None, boot: cx.boot });
-        let batch = record::batch(cx.plan.sizes, &[number], cx.wall_ms, Codec::None, None);
+        cx.see(Seen::Sent { part, numbers: &[number], writer: None, boot: cx.boot });
+        let keys = cx.catalog.topics[part.topic].keys;
+        let batch = record::batch(cx.plan.sizes, keys, &[number], cx.wall_ms, Codec::None, None);
         let data = PartitionProduceData::default().with_index(part.index).with_records(Some(batch));
         let topic = TopicProduceData::default()
             .with_topic_id(Uuid::from_u128(cx.catalog.topics[part.topic].id))
@@ -138,6 +139,11 @@ impl Scanner {
             Some(Stage::Read) => {
                 let fetch = self.fetch.take().ok_or("an answer without a question")?;
                 let fetched = fetch.read(answer, asked, cx)?;
+                if fetched.error == OUT_OF_RANGE && cx.catalog.topics[part.topic].expires {
+                    // It began there a moment ago.
+                    self.stage = Some(Stage::Start);
+                    return Ok(());
+                }
                 if fetched.error != 0 {
                     return self.on_refused(part, fetched.error, cx);
                 }
