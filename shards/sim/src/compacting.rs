@@ -14,6 +14,8 @@ pub enum Step {
     Sync,
     /// The names are.
     Names,
+    /// The side file is written, which makes it count.
+    Seal,
     /// Something is removed.
     Remove,
 }
@@ -34,6 +36,7 @@ impl Compacting {
                 self.files.insert(*file);
                 Step::Write
             }
+            DiskOp::Write { file, durable: true, .. } if self.files.contains(file) => Step::Seal,
             DiskOp::Write { file, .. } if self.files.contains(file) => Step::Write,
             DiskOp::Sync { file } if self.files.contains(file) => {
                 self.names_next = true;

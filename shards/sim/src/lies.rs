@@ -53,8 +53,9 @@ pub enum Lie {
     RecordMissing,
     /// What compaction wrote is reported as synced, and is not: its seal is durable before its bytes.
     CopyNotSynced,
-    /// The names of what compaction wrote are reported as durable, and are not: a crash takes the files away.
-    NamesNotSynced,
+    /// The seal of what compaction wrote is reported as durable, and is not: a crash leaves segments that nobody can read,
+    /// or brings back what was replaced.
+    SealNotFlushed,
 }
 
 impl Lie {
@@ -83,6 +84,6 @@ impl Lie {
         Lie::TombstoneDropped,
         Lie::RecordMissing,
         Lie::CopyNotSynced,
-        Lie::NamesNotSynced,
+        Lie::SealNotFlushed,
     ];
 }

@@ -243,7 +243,7 @@ impl Node {
             }
             (Some(Lie::NotFlushed), DiskOp::Write { durable, .. }) if dice.chance(50) => *durable = false,
             (Some(Lie::CopyNotSynced), _) if step == Some(Step::Sync) => return self.answer_done(at, token),
-            (Some(Lie::NamesNotSynced), _) if step == Some(Step::Names) => return self.answer_done(at, token),
+            (Some(Lie::SealNotFlushed), DiskOp::Write { durable, .. }) if step == Some(Step::Seal) => *durable = false,
             (_, DiskOp::Close { .. }) => self.submit_late(),
             _ => {}
         }

@@ -83,5 +83,5 @@ planted! {
     tombstone_dropped_returns: TombstoneDropped trips "dead-stay-dead";
     record_missing: RecordMissing trips "latest-kept";
     copy_not_synced: CopyNotSynced trips "sound-answers";
-    names_not_synced: NamesNotSynced trips "latest-kept";
+    seal_not_flushed: SealNotFlushed trips "sound-answers";
 }
