@@ -19,7 +19,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use heddle_border::Effect;
+use bytes::Bytes;
+use heddle_border::{Effect, Token};
 use heddle_model::{Now, Offset, TopicSettings};
 
 use crate::Log;
@@ -32,6 +33,9 @@ use crate::segment::SegmentKey;
 
 /// The number of compaction's work in its token: one piece is under way at a time.
 pub const COMPACTION_WORK: u32 = 1 << 30;
+
+/// Smaller maps are given back in the turn that ends their round.
+const MAP_BYTES_DROPPED: usize = 1 << 20;
 
 /// What compaction remembers between rounds.
 #[derive(Default)]
@@ -174,6 +178,7 @@ impl Log {
                 }
                 Step::Finished => {
                     self.compaction.applied = run.mapped;
+                    self.let_go(run.map.take(), out);
                     events.push(Output::Compacted);
                 }
                 Step::Failed(why) => {
@@ -184,9 +189,22 @@ impl Log {
         }
     }
 
+    /// To give a large map back to the system takes milliseconds: not in a turn.
+    fn let_go(&mut self, map: Option<KeyMap>, out: &mut Vec<Effect>) {
+        let Some(map) = map.filter(|map| map.bytes() >= MAP_BYTES_DROPPED) else { return };
+        self.compaction.working = true;
+        let token = Token { owner: self.disk.id.owner, seq: COMPACTION_WORK };
+        let work = move || {
+            drop(map);
+            Bytes::new()
+        };
+        out.push(Effect::Work { token, run: Box::new(work) });
+    }
+
     /// What was written is of no use. Nobody reads it, and loading would not take it.
-    fn fail_compaction(&mut self, run: Run, why: String, out: &mut Vec<Effect>, events: &mut Vec<Output>) {
+    fn fail_compaction(&mut self, mut run: Run, why: String, out: &mut Vec<Effect>, events: &mut Vec<Output>) {
         self.compaction.failed = true;
+        self.let_go(run.map.take(), out);
         if let Some(output) = run.output {
             self.disk.close(output.key, out);
             if run.stage == Stage::Seal {

@@ -161,7 +161,8 @@ impl Log {
     /// Work off the turn ended.
     pub fn on_worked(&mut self, _result: Option<Bytes>, out: &mut Vec<Effect>, events: &mut Vec<Output>) {
         assert!(std::mem::take(&mut self.compaction.working), "work is answered once");
-        let run = self.compaction.run.as_mut().expect("a round stays while it is worked on");
+        // Of a round that ended only its map was left.
+        let Some(run) = self.compaction.run.as_mut() else { return };
         let outcome = run.worked.take().and_then(Arc::into_inner).and_then(OnceLock::into_inner);
         if let Err(why) = run.take_outcome(outcome) {
             run.fault.get_or_insert(why);
