@@ -102,7 +102,7 @@ fn write(kind: u8, entries: &[(ProducerId, Option<&Producer>)]) -> Vec<u8> {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Malformed(pub &'static str);
 
-/// The state after reading a snapshot and the changes that follow it.
+/// The state of the producers after reading a snapshot and the changes that follow it.
 pub fn read_all(parts: &[Bytes]) -> Result<Producers, Malformed> {
     let mut producers = Producers::default();
     for part in parts {

@@ -20,6 +20,7 @@ mod waiting;
 mod write;
 
 pub use ask::*;
+pub use companion::read_all as read_producers;
 pub use identity::read as read_identity;
 pub use recover::Seat;
 pub use replica::{News, Replica, World};
