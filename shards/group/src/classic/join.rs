@@ -208,12 +208,14 @@ impl Classic<'_> {
             return;
         }
         let mut waiting = Vec::new();
-        for member in self.group.members.values_mut() {
+        for (id, member) in &mut self.group.members {
             member.assignment = Bytes::new();
-            waiting.extend(member.sync.take());
+            waiting.extend(member.sync.take().map(|ticket| (id.clone(), ticket)));
         }
-        for ticket in waiting {
+        for (id, ticket) in waiting {
             self.refuse(ticket, Refusal::RebalanceInProgress);
+            // Its session may have ended unnoticed while it waited: a static member that stays away would never go.
+            self.renew_session(&id);
         }
     }
 

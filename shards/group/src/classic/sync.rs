@@ -70,9 +70,12 @@ impl Classic<'_> {
 
     /// Too large to be stored: everybody hears of it, and the members gather again.
     fn reject_assignment(&mut self) {
-        let tickets: Vec<Ticket> = self.group.members.values_mut().filter_map(|member| member.sync.take()).collect();
-        for ticket in tickets {
+        let members = self.group.members.iter_mut();
+        let waiting: Vec<(MemberId, Ticket)> =
+            members.filter_map(|(id, member)| member.sync.take().map(|ticket| (id.clone(), ticket))).collect();
+        for (id, ticket) in waiting {
             self.refuse(ticket, Refusal::GroupTooLarge);
+            self.renew_session(&id);
         }
         self.prepare_rebalance();
     }
