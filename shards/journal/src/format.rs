@@ -5,6 +5,7 @@ use heddle_model::limits::BLOCK_BYTES;
 use heddle_model::{Incarnation, NodeId, Offset, ReplicaNumber, TailBatch, Term, Voter};
 
 use crate::codec::{self, MARK_BYTES, Reader};
+use crate::header::SANE;
 pub(crate) use crate::header::{FrameKind, HEADER_BYTES, Header};
 use crate::record::{Body, Entry, Ordinal, Record, ReplicaState};
 
@@ -330,7 +331,7 @@ pub(crate) fn decode_directory(header: &Header, frame: &[u8]) -> Option<Vec<(Row
     let mut rows = Vec::with_capacity(header.entries as usize);
     let mut at = payload_at;
     for _ in 0..header.entries {
-        let row = Row::decode(&mut reader)?;
+        let row = Row::decode(&mut reader).filter(|row| row.ordinal.0 < SANE)?;
         let end = at.checked_add(row.payload_bytes as usize)?;
         frame.get(at..end)?;
         rows.push((row, at..end));

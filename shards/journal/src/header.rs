@@ -12,8 +12,8 @@ const VERSION: u16 = 1;
 pub(crate) const HEADER_BYTES: usize = 128;
 /// More than any frame holds; keeps arithmetic on read sizes small. Bytes.
 const FRAME_BYTES_MAX: u64 = 1 << 30;
-/// No run, file or frame is ever numbered so high; keeps arithmetic on read numbers safe.
-const SANE: u64 = 1 << 62;
+/// No run, file, frame or record is ever numbered so high; keeps arithmetic on read numbers safe.
+pub(crate) const SANE: u64 = 1 << 62;
 const MISSES: u8 = 1;
 const TAILS: u8 = 2;
 
