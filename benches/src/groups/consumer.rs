@@ -39,6 +39,8 @@ struct Group {
     group: GroupId,
     topic: TopicName,
     partitions: usize,
+    /// Formed only once all shares are as equal as they can be. Where others are in the group, assignors care less.
+    shares_are_equal: bool,
     members: Vec<Member>,
     /// Members by when their next heartbeat is due.
     due: BinaryHeap<Reverse<(Instant, usize)>>,
@@ -102,6 +104,7 @@ pub fn beside(broker: &str, group: &str, topic: &str, members: usize, partitions
     let version = agree::<ConsumerGroupHeartbeatRequest>(&mut first, 1)?;
     let address = coordinators(&mut first, &[group.to_owned()])?.remove(0);
     let mut group = Group::new(Net::open(&vec![address; members])?, version, group, topic, partitions);
+    group.shares_are_equal = false;
     for member in 0..members {
         group.send(member)?;
     }
@@ -125,6 +128,7 @@ impl Group {
             group: GroupId(StrBytes::from_string(group.to_owned())),
             topic: TopicName(StrBytes::from_string(topic.to_owned())),
             partitions,
+            shares_are_equal: true,
             members: (0..count).map(|at| Member { id: id(at), says_owned: true, ..Member::default() }).collect(),
             due: BinaryHeap::new(),
             epochs: BTreeMap::from([(0, count)]),
@@ -170,7 +174,8 @@ impl Group {
     }
 
     fn is_formed(&self) -> bool {
-        self.held == self.partitions && self.settled == self.members.len() && self.epochs.len() == 1
+        let settled = !self.shares_are_equal || self.settled == self.members.len();
+        self.held == self.partitions && settled && self.epochs.len() == 1
     }
 
     fn on_response(&mut self, at: usize, response: ConsumerGroupHeartbeatResponse) -> io::Result<()> {
