@@ -144,6 +144,11 @@ impl Context<'_> {
         self.wish.cancels.push((self.job.ticket(self.home, part | WATCH), target));
     }
 
+    /// The same for an ask that waits for others.
+    pub fn cancel_ask(&mut self, part: u32, target: Target) {
+        self.wish.cancels.push((self.job.ticket(self.home, part), target));
+    }
+
     /// When `Flight::on_deadline` is due, counted from now. Replaces an earlier deadline.
     pub fn set_deadline_ms(&mut self, ms: u64) {
         self.deadline = Some(self.view.now.mono.plus_ms(ms));
@@ -164,12 +169,21 @@ impl Context<'_> {
     /// Wait for the answers of all asks made so far, then `finish` with them in the order of the asks. If a deadline
     /// is set and passes first, what is missing is `Answer::TimedOut`.
     pub fn gather<S: 'static>(&mut self, state: S, finish: Finish<S>) -> Started {
+        self.gather_cancelling(None, state, finish)
+    }
+
+    /// The same where an answer may take long: once the connection is gone, the asks are cancelled at their target.
+    pub fn gather_from<S: 'static>(&mut self, target: Target, state: S, finish: Finish<S>) -> Started {
+        self.gather_cancelling(Some(target), state, finish)
+    }
+
+    fn gather_cancelling<S: 'static>(&mut self, target: Option<Target>, state: S, finish: Finish<S>) -> Started {
         let missing = self.parts as usize;
         if missing == 0 {
             return Started::Done(finish(state, Vec::new(), self));
         }
         let answers = std::iter::repeat_with(|| None).take(missing).collect();
-        Started::Waiting(Box::new(Gather { state: Some(state), answers, missing, finish }))
+        Started::Waiting(Box::new(Gather { state: Some(state), answers, missing, finish, cancel_at: target }))
     }
 }
 
@@ -181,6 +195,7 @@ struct Gather<S> {
     answers: Vec<Option<Answer>>,
     missing: usize,
     finish: Finish<S>,
+    cancel_at: Option<Target>,
 }
 
 impl<S> Gather<S> {
@@ -202,5 +217,12 @@ impl<S> Flight for Gather<S> {
 
     fn on_deadline(&mut self, cx: &mut Context<'_>) -> Option<Reply> {
         self.finish(cx)
+    }
+
+    fn on_gone(&mut self, cx: &mut Context<'_>) {
+        let Some(target) = &self.cancel_at else { return };
+        for part in (0..self.answers.len()).filter(|part| self.answers[*part].is_none()) {
+            cx.cancel_ask(part as u32, target.clone());
+        }
     }
 }

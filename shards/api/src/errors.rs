@@ -71,7 +71,7 @@ pub(crate) fn of_group(refusal: &heddle_group::Refusal) -> ErrorCode {
         Refusal::RebalanceInProgress => ErrorCode::RebalanceInProgress,
         Refusal::InconsistentProtocol => ErrorCode::InconsistentGroupProtocol,
         Refusal::GroupFull => ErrorCode::GroupMaxSizeReached,
-        Refusal::GroupTooLarge => ErrorCode::GroupMaxSizeReached,
+        Refusal::GroupTooLarge => ErrorCode::UnknownServerError,
         Refusal::MemberIdRequired(_) => ErrorCode::MemberIdRequired,
         Refusal::FencedInstance => ErrorCode::FencedInstanceId,
         Refusal::GroupNotFound => ErrorCode::GroupIdNotFound,

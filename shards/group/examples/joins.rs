@@ -241,6 +241,7 @@ fn commit(group: u32, offset: i64) -> Ask {
         generation: -1,
         knows_epochs: true,
         producer: None,
+        retention_ms: None,
         offsets: vec![OffsetToCommit {
             topic: "t".into(),
             partition: PartitionIndex(0),

@@ -107,6 +107,8 @@ pub struct CommitOffsets {
     pub knows_epochs: bool,
     /// Set by TxnOffsetCommit: the offsets stay pending until this producer's transaction ends.
     pub producer: Option<(ProducerId, ProducerEpoch)>,
+    /// v2 to v4: how long the offsets live, whatever the group does. Milliseconds.
+    pub retention_ms: Option<i64>,
     /// Topics are resolved (unknown ones refused) before; the answer keeps this order.
     pub offsets: Vec<OffsetToCommit>,
 }
@@ -369,7 +371,7 @@ pub enum Refusal {
     RebalanceInProgress,
     InconsistentProtocol,
     GroupFull,
-    /// The group's assignment cannot be stored in one record.
+    /// What the group would be does not fit one record, or one batch: nothing of it counts.
     GroupTooLarge,
     /// Join again with this id (KIP-394).
     MemberIdRequired(MemberId),

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use heddle_model::{Ticket, limits};
+use heddle_model::Ticket;
 
 use crate::{
-    Answer, Ask, Context, Decision, Entry, GroupId, Groups, Heartbeat, Join, Leave, Leaver, Refusal, Soft, Sync,
+    Answer, Ask, Context, Decision, GroupId, Groups, Heartbeat, Join, Leave, Leaver, Refusal, Soft, Sync,
     classic::{Classic, ClassicGroup},
     door,
     hard::{Body, Group},
@@ -13,18 +13,12 @@ use crate::{
     timers::Timer,
 };
 
-/// Records, and bytes of them, after which work stops, to go on at once in the next turn.
-const RECORDS_A_TURN: usize = 2_000;
-const BYTES_A_TURN: usize = limits::BATCH_BYTES_MAX / 8;
-
 /// A decision being made.
 pub(crate) struct Turn<'a> {
     pub hard: &'a Groups,
     pub soft: &'a mut Soft,
     pub context: Context<'a>,
     pub out: Decision,
-    /// What `write` has put into `out`. Bytes.
-    written: usize,
 }
 
 impl Groups {
@@ -48,12 +42,12 @@ impl Groups {
 
 impl<'a> Turn<'a> {
     pub fn new(hard: &'a Groups, soft: &'a mut Soft, context: Context<'a>) -> Turn<'a> {
-        Turn { hard, soft, context, out: Decision::default(), written: 0 }
+        Turn { hard, soft, context, out: Decision::default() }
     }
 
     /// Whether this turn has written enough.
     pub fn is_full(&self) -> bool {
-        self.out.records.len() >= RECORDS_A_TURN || self.written >= BYTES_A_TURN
+        self.out.is_full()
     }
 
     fn on_ask(&mut self, ask: Ask, ticket: Ticket) {
@@ -106,13 +100,18 @@ impl<'a> Turn<'a> {
     }
 
     fn on_time(&mut self) {
+        self.let_go();
         self.go_on_deleting();
         self.go_on_sweeping();
         self.go_on_expiring();
         let now = self.context.now.mono;
         // What a deadline has decided is in no hard state yet: the group's next deadline waits for the next tick.
         let mut decided: BTreeSet<GroupId> = BTreeSet::new();
-        while !self.is_full() {
+        // What is set for this very moment while this goes on is for the next tick: a turn ends.
+        for _ in 0..self.soft.timers.len() {
+            if self.is_full() {
+                break;
+            }
             if self.soft.timers.first().and_then(Timer::group).is_some_and(|group| decided.contains(group)) {
                 break;
             }
@@ -158,9 +157,7 @@ impl<'a> Turn<'a> {
     }
 
     pub fn write(&mut self, key: Key, value: Option<bytes::Bytes>) {
-        let key = key.encode();
-        self.written += key.len() + value.as_ref().map_or(0, |value| value.len());
-        self.out.records.push(Entry { key, value });
+        self.out.write(&key, value);
     }
 
     pub fn group(&self, id: &GroupId) -> Option<&'a Group> {
@@ -170,13 +167,15 @@ impl<'a> Turn<'a> {
     fn join(&mut self, ask: Join, ticket: Ticket) {
         let id = ask.group.clone();
         let mut is_new = self.group(&id).is_none();
+        // Its offsets alone are not the group: they may go while members are in it.
+        let mut needs_record = self.group(&id).is_none_or(|group| group.body == Body::Simple);
         if let Some(Body::Consumer(group)) = self.group(&id).map(|group| &group.body) {
             if !group.members.is_empty() {
                 let outcome = self.in_consumer_group(&id, |consumer| consumer.join_classic(ask));
                 return self.answer_result(ticket, outcome.map(Answer::Joined));
             }
             // Empty, it may change its protocol.
-            is_new = true;
+            (is_new, needs_record) = (true, true);
             self.end_consumer_group(&id, group);
         }
         if is_new && !self.soft.live.contains_key(&id) && !ask.member.is_empty() {
@@ -185,7 +184,7 @@ impl<'a> Turn<'a> {
         let created = self.with_classic(&id, |classic| {
             classic.join(ask, ticket);
             // A group exists from its first member's first request on.
-            is_new && !classic.group.is_idle()
+            needs_record && !classic.group.is_idle()
         });
         if created {
             self.write(Key::Group(id), Some(GroupMetadata::created().encode()));
@@ -212,7 +211,7 @@ impl<'a> Turn<'a> {
 
     fn leave(&mut self, ask: Leave) -> Result<Vec<(Leaver, Option<Refusal>)>, Refusal> {
         if self.is_consumer_group(&ask.group) {
-            return Ok(self.with_consumer(&ask.group, |consumer| consumer.leave_classic(ask.members)));
+            return self.in_consumer_group(&ask.group, |consumer| Ok(consumer.leave_classic(ask.members)));
         }
         self.member_of(&ask.group, |classic| classic.leave(ask.members))
     }

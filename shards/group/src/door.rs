@@ -2,7 +2,7 @@
 
 use crate::{Ask, ConsumerHeartbeat, GroupId, GroupSettings, Join, Protocol, Refusal, Text, schema::TEXT_BYTES_MAX};
 
-/// What the topics of one subscription may take together. Bytes.
+/// What the topics of one subscription, or the protocols of one classic member, may take together. Bytes.
 const SUBSCRIPTION_BYTES_MAX: usize = 1 << 20;
 
 pub(crate) fn admit(ask: &Ask, settings: &GroupSettings) -> Result<(), Refusal> {
@@ -45,7 +45,11 @@ fn admit_join(join: &Join, settings: &GroupSettings) -> Result<(), Refusal> {
     if prefixes.into_iter().flatten().any(|text| text.len() > TEXT_BYTES_MAX - 64) {
         return Err(too_long());
     }
-    join.protocols.iter().map(|protocol: &Protocol| &protocol.name).try_for_each(|name: &Text| fits(name.as_str()))
+    join.protocols.iter().try_for_each(|protocol: &Protocol| fits(protocol.name.as_str()))?;
+    // The group's record holds it, beside that of all others.
+    let bytes: usize =
+        join.protocols.iter().map(|protocol| protocol.name.as_str().len() + protocol.metadata.len()).sum();
+    if bytes > SUBSCRIPTION_BYTES_MAX { Err(Refusal::GroupTooLarge) } else { Ok(()) }
 }
 
 /// KIP-848: which fields which epoch needs.

@@ -1,9 +1,12 @@
 //! Decisions about groups of the new protocol, and the changes between the two.
 
+use heddle_model::Ticket;
+
 use crate::{
     Answer, ConsumerDescribed, ConsumerHeartbeat, ConsumerHeartbeatAnswer, GroupId, MemberId, Refusal, Soft,
     consumer::{Consumer, ConsumerGroup, Downgrade, upgrade, waiting},
     decide::Turn,
+    decision::Mark,
     hard::Body,
     schema::Key,
 };
@@ -20,46 +23,56 @@ impl<'a> Turn<'a> {
         if ask.epoch != 0 {
             return Err(Refusal::GroupNotFound);
         }
-        let made = self.become_consumer_group(&id)?;
-        let before = self.out.records.len();
+        let before = self.out.mark();
+        let (made, waiting) = self.become_consumer_group(&id)?;
         let outcome = self.with_consumer_as(&id, &made, |consumer| consumer.heartbeat(ask));
-        self.keep_if_ok(before, outcome)
+        let outcome = self.keep_if_ok(&id, before, outcome);
+        if outcome.is_err() {
+            self.soft.watches.remove(&id);
+            return outcome;
+        }
+        self.soft.live.remove(&id);
+        for ticket in waiting {
+            self.answer(ticket, Answer::Refused(Refusal::RebalanceInProgress));
+        }
+        outcome
     }
 
     /// The group as the new protocol's, before its first member of that protocol joins: empty, or with what the classic
-    /// one had. That stands even if the member is refused.
-    fn become_consumer_group(&mut self, id: &GroupId) -> Result<ConsumerGroup, Refusal> {
-        let mut made = ConsumerGroup::default();
+    /// one had; and those that wait in the classic one. All of it counts only if the member is not refused.
+    fn become_consumer_group(&mut self, id: &GroupId) -> Result<(ConsumerGroup, Vec<Ticket>), Refusal> {
+        let (mut made, mut tickets) = (ConsumerGroup::default(), Vec::new());
         if let Some(live) = self.soft.live.get(id).filter(|live| !live.members.is_empty()) {
             let (records, group) = upgrade(live, &self.hard.settings, self.context)?;
-            let tickets = waiting(live);
+            tickets = waiting(live);
             records.into_iter().for_each(|(key, value)| self.write(key, value));
-            for ticket in tickets {
-                self.answer(ticket, Answer::Refused(Refusal::RebalanceInProgress));
-            }
             made = group;
         } else if let Some(Body::Classic(_)) = self.group(id).map(|group| &group.body) {
             self.write(Key::Group(id.clone()), None);
         }
-        self.soft.live.remove(id);
         self.soft.watches.remove(id);
-        Ok(made)
+        Ok((made, tickets))
     }
 
-    /// What is refused leaves no records.
+    /// What is refused, or does not fit one batch, leaves no records.
     pub fn in_consumer_group<R>(
         &mut self,
         id: &GroupId,
         act: impl FnOnce(&mut Consumer<'_>) -> Result<R, Refusal>,
     ) -> Result<R, Refusal> {
-        let before = self.out.records.len();
+        let before = self.out.mark();
         let outcome = self.with_consumer(id, act);
-        self.keep_if_ok(before, outcome)
+        self.keep_if_ok(id, before, outcome)
     }
 
-    fn keep_if_ok<R>(&mut self, before: usize, outcome: Result<R, Refusal>) -> Result<R, Refusal> {
+    fn keep_if_ok<R>(&mut self, id: &GroupId, before: Mark, outcome: Result<R, Refusal>) -> Result<R, Refusal> {
+        let outcome = if self.out.fits_since(before) { outcome } else { Err(Refusal::GroupTooLarge) };
         if outcome.is_err() {
-            self.out.records.truncate(before);
+            self.out.take_back(before);
+            if self.is_consumer_group(id) && self.soft.live.remove(id).is_some() {
+                // It was to become a classic group, and goes on as it was.
+                self.with_consumer(id, |_| ());
+            }
         }
         outcome
     }
@@ -86,7 +99,17 @@ impl<'a> Turn<'a> {
     /// For deadlines: a group that is gone has none.
     pub fn with_watched(&mut self, id: &GroupId, act: impl FnOnce(&mut Consumer<'_>)) {
         match self.group(id).map(|group| &group.body) {
-            Some(Body::Consumer(_)) if self.soft.watches.contains_key(id) => self.with_consumer(id, act),
+            Some(Body::Consumer(_)) if self.soft.watches.contains_key(id) => {
+                let done = self.in_consumer_group(id, |consumer| {
+                    act(consumer);
+                    Ok(())
+                });
+                if done.is_err() {
+                    // What follows does not fit one batch. The group stays as it is, and whoever is to go has another
+                    // session: it may be smaller then.
+                    self.with_consumer(id, |consumer| consumer.renew_ended_sessions());
+                }
+            }
             _ => {
                 self.soft.watches.remove(id);
             }

@@ -25,7 +25,7 @@ impl Turn<'_> {
         }
         let mut outcomes = Vec::with_capacity(ask.offsets.len());
         for offset in ask.offsets {
-            let outcome = self.commit_offset(&ask.group, &offset);
+            let outcome = self.commit_offset(&ask.group, &offset, ask.retention_ms);
             outcomes.push((offset.topic, offset.partition, outcome.err()));
         }
         if !self.out.records.is_empty() {
@@ -45,7 +45,12 @@ impl Turn<'_> {
         }
     }
 
-    fn commit_offset(&mut self, group: &GroupId, offset: &OffsetToCommit) -> Result<(), Refusal> {
+    fn commit_offset(
+        &mut self,
+        group: &GroupId,
+        offset: &OffsetToCommit,
+        retention_ms: Option<i64>,
+    ) -> Result<(), Refusal> {
         let max = self.hard.settings.offset_metadata_max_bytes;
         let metadata = offset.metadata.as_str();
         // Kafka counts as Java does.
@@ -60,7 +65,8 @@ impl Turn<'_> {
             committed_at: self.context.now.wall.0,
         };
         let key = Key::Offset { group: group.clone(), topic: offset.topic.clone(), partition: offset.partition };
-        self.write(key, Some(committed.encode()));
+        let expires_at = retention_ms.map(|ms| committed.committed_at.saturating_add(ms).max(0));
+        self.write(key, Some(committed.encode(expires_at)));
         Ok(())
     }
 

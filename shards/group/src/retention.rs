@@ -113,6 +113,8 @@ impl Turn<'_> {
                 subscribed: consumer.subscribed(),
                 is_empty: consumer.members.is_empty(),
             }),
+            // Members are about to be written down.
+            Body::Simple if self.soft.live.contains_key(id) => None,
             Body::Simple => Some(ExpiryRule { since: None, subscribed: BTreeSet::new(), is_empty: true }),
             Body::Classic(stored) => match self.soft.live.get(id) {
                 // Empty: from the time that it became so, if that is known.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use heddle_model::{Mono, Ticket};
 
 use crate::{
-    Context, Decision, GroupId, Groups, TopicName,
+    Answer, Context, Decision, GroupId, Groups, Refusal, TopicName,
     classic::ClassicGroup,
     consumer::Watch,
     decide::Turn,
@@ -25,6 +25,8 @@ pub struct Soft {
     pub(crate) sweeps: VecDeque<Sweep>,
     /// Groups whose offsets are being removed, in pieces, before the group goes itself.
     pub(crate) deletions: VecDeque<(GroupId, Ticket)>,
+    /// Tickets that nobody waits with any more, each with the one that is to wait in its place.
+    pub(crate) let_go: BTreeMap<GroupId, BTreeMap<Ticket, Ticket>>,
 }
 
 #[derive(Debug)]
@@ -56,9 +58,50 @@ impl Groups {
         soft.timers.set(&mut soft.retention, at, || Timer::Retention);
         soft
     }
+
+    /// For a coordinator that could hear nobody for a while, because it was stopped or could not write: every deadline
+    /// that members are held to starts anew, as with a new leader. Who waits goes on waiting.
+    pub fn resume(&self, context: Context<'_>, soft: &mut Soft) {
+        let mut turn = Turn::new(self, soft, context);
+        let live: Vec<GroupId> = turn.soft.live.keys().cloned().collect();
+        for id in &live {
+            turn.with_classic(id, |classic| classic.restart_deadlines());
+        }
+        let watched: Vec<GroupId> = std::mem::take(&mut turn.soft.watches).into_keys().collect();
+        for id in &watched {
+            if turn.is_consumer_group(id) {
+                turn.with_consumer(id, |_| ());
+            }
+        }
+        assert!(turn.out == Decision::default(), "nothing is decided by going on");
+    }
+}
+
+impl Turn<'_> {
+    /// Answers those that nobody waits with any more. Their members stay, and go with their sessions.
+    pub fn let_go(&mut self) {
+        for (id, tickets) in std::mem::take(&mut self.soft.let_go) {
+            let Some(group) = self.soft.live.get_mut(&id) else { continue };
+            let waiting = group.members.values_mut().flat_map(|member| [&mut member.join, &mut member.sync]).flatten();
+            for ticket in waiting {
+                if let Some(instead) = tickets.get(ticket) {
+                    let gone = std::mem::replace(ticket, *instead);
+                    self.out.answers.push((gone, Answer::Refused(Refusal::RebalanceInProgress)));
+                }
+            }
+        }
+    }
 }
 
 impl Soft {
+    /// The client that waits with this ticket for a rebalance is gone. The ticket is answered with the next tick, if it
+    /// still waits; its member, as in Kafka, takes part until its session ends, with `instead` to be answered.
+    pub fn cancel(&mut self, group: GroupId, ticket: Ticket, instead: Ticket) {
+        if self.live.contains_key(&group) {
+            self.let_go.entry(group).or_default().insert(ticket, instead);
+        }
+    }
+
     /// When `tick` has something to do.
     pub fn next_deadline(&self) -> Option<Mono> {
         if self.has_work() {
@@ -69,7 +112,7 @@ impl Soft {
 
     /// Work that was begun and goes on at once.
     pub(crate) fn has_work(&self) -> bool {
-        self.expiring_from.is_some() || !self.sweeps.is_empty() || !self.deletions.is_empty()
+        self.expiring_from.is_some() || !self.sweeps.is_empty() || !self.deletions.is_empty() || !self.let_go.is_empty()
     }
 
     /// Only the first deletion may have been begun.

@@ -74,6 +74,11 @@ impl Timers {
         self.queue.pop().map(|Reverse(entry)| entry)
     }
 
+    /// Entries that are queued.
+    pub fn len(&self) -> usize {
+        self.queue.len()
+    }
+
     /// The entry that comes next, due or not.
     pub fn first(&self) -> Option<&Timer> {
         self.queue.peek().map(|Reverse((_, timer))| timer)

@@ -80,4 +80,6 @@ impl Coordinator for ControllerRoom {
     }
 
     fn on_loaded(&mut self, _now: Now) {}
+
+    fn on_resumed(&mut self, _now: Now) {}
 }

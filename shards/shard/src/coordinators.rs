@@ -1,6 +1,6 @@
 //! The coordinators that live on this core, and who answers an ask for one.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use heddle_api::{Answer, Ask, Target};
@@ -16,6 +16,8 @@ use crate::host::{Coordinator, Host, PartitionAsk};
 use crate::mail::Mail;
 use crate::turn::Shard;
 use crate::{Notice, ShardConfig};
+
+mod topics_gone;
 
 /// Slots of tickets from here on are the house's own: the low bits name a host.
 pub const HOST_SLOTS: u32 = 1 << 31;
@@ -33,6 +35,8 @@ const RETRY_MS: u64 = 1_000;
 pub struct Coordinators {
     controller: Option<Host<ControllerRoom>>,
     groups: BTreeMap<PartitionIndex, Host<GroupRoom>>,
+    /// Topics that are gone, and that a host could not be told of yet.
+    untold: BTreeMap<PartitionIndex, BTreeSet<group::TopicName>>,
     booted: bool,
     /// Registering this broker was refused, and is tried again then.
     boot_at: Option<Mono>,
@@ -59,6 +63,7 @@ impl Coordinators {
         Coordinators {
             controller: None,
             groups: BTreeMap::new(),
+            untold: BTreeMap::new(),
             booted: false,
             boot_at: None,
             rest_until: Mono(0),
@@ -87,6 +92,18 @@ impl Coordinators {
     /// The group coordinators that are loaded, by partition of `__consumer_offsets`.
     pub fn group_rooms(&self) -> impl Iterator<Item = (PartitionIndex, &GroupRoom)> {
         self.groups.iter().filter(|(_, host)| host.is_up()).map(|(index, host)| (*index, &host.coordinator))
+    }
+
+    /// This core was absent: what members sent meanwhile may be on its way still.
+    pub fn suspend(&mut self) {
+        self.groups.values_mut().for_each(Host::suspend);
+    }
+
+    /// The client that waits with this ticket for an answer of its group is gone: the answer comes soon, whatever it is.
+    pub fn cancel(&mut self, partition: PartitionIndex, group: &str, ticket: Ticket, me: ShardId) {
+        if let Some(host) = self.groups.get_mut(&partition).filter(|host| host.is_up()) {
+            host.coordinator.cancel(group, ticket, house_ticket(me));
+        }
     }
 
     pub fn next_deadline(&self) -> Option<Mono> {
@@ -153,10 +170,15 @@ impl Shard {
 
     fn ask_group(&mut self, ticket: Ticket, partition: PartitionId, ask: group::Ask) {
         let ready = self.may_decide(partition);
+        if ready {
+            // First: what is committed from now on may be for a new topic of the same name.
+            self.tell_of_topics_gone(partition);
+        }
         let carried = self.with_group(partition, |host, now, entropy, answers| {
             if ready {
                 return host.ask(now, ticket, ask, entropy, answers);
             }
+            host.suspend();
             answers.push((ticket, GroupRoom::not_coordinator()));
             None
         });
@@ -212,15 +234,6 @@ impl Shard {
         true
     }
 
-    /// Topics may have gone while the groups' offsets were not in memory. A topic of the same name is another topic:
-    /// it is not read from where the old one was left.
-    fn on_group_up(&mut self, partition: PartitionId) {
-        let Some(host) = self.coordinators.groups.get(&partition.index) else { return };
-        for topic in host.coordinator.topics_gone() {
-            self.ask_group(self.house_ticket(), partition, group::Ask::TopicDeleted(topic));
-        }
-    }
-
     /// A decision is only asked for while its partition would take the largest batch (RULES F 1).
     fn may_decide(&self, partition: PartitionId) -> bool {
         let slot = self.by_partition.get(&partition);
@@ -271,7 +284,7 @@ impl Shard {
     }
 
     fn house_ticket(&self) -> Ticket {
-        Ticket { home: self.me, slot: HOUSE_SLOT, generation: 0, part: 0 }
+        house_ticket(self.me)
     }
 
     fn take_from_controller(&mut self, answers: Vec<(Ticket, FromController)>) {
@@ -319,6 +332,10 @@ impl Shard {
         let image = self.image.clone();
         let room = || Host::new(partition, GroupRoom::new(image));
         self.coordinators.groups.entry(partition.index).or_insert_with(room);
+        if !serving {
+            // Whoever leads now finds out.
+            self.coordinators.untold.remove(&partition.index);
+        }
         let start = self.log_start_of(partition);
         self.with_group(partition, |host, now, _, answers| lead(host, now, serving, start, answers));
     }
@@ -328,28 +345,15 @@ impl Shard {
         replica.map_or(Offset::ZERO, |replica| replica.described().log_start)
     }
 
-    /// Coordinators see the new picture; offsets committed for topics that are gone go too.
-    pub(crate) fn coordinators_on_image(&mut self, topics_changed: bool, removed: &[Arc<str>]) {
-        let image = self.image.clone();
-        let hosts: Vec<PartitionId> = self.coordinators.groups.values().map(|host| host.partition).collect();
-        for partition in hosts {
-            if let Some(host) = self.coordinators.groups.get_mut(&partition.index) {
-                host.coordinator.on_image(&image, topics_changed);
-            }
-            for name in removed {
-                let ask = group::Ask::TopicDeleted(group::TopicName::new(name));
-                self.ask_group(self.house_ticket(), partition, ask);
-            }
-        }
-    }
-
     pub(crate) fn tick_coordinators(&mut self) {
         let now = self.now;
         self.coordinators.announce(Some(now), &mut self.replies);
         let due = |host: &&Host<GroupRoom>| host.next_deadline().is_some_and(|at| at <= now.mono);
         let due: Vec<PartitionId> = self.coordinators.groups.values().filter(due).map(|host| host.partition).collect();
+        self.tell_all_of_topics_gone();
         for partition in due {
             if !self.may_decide(partition) {
+                self.coordinators.groups.get_mut(&partition.index).into_iter().for_each(Host::suspend);
                 self.coordinators.rest_until = now.mono.plus_ms(RETRY_MS);
                 continue;
             }
@@ -387,6 +391,10 @@ impl Shard {
     }
 }
 
+fn house_ticket(me: ShardId) -> Ticket {
+    Ticket { home: me, slot: HOUSE_SLOT, generation: 0, part: 0 }
+}
+
 fn lead<C: Coordinator>(
     host: &mut Host<C>,
     now: Now,
@@ -409,3 +417,6 @@ fn base64_id(random: u128) -> String {
     // 21 characters of 6 bits, and one of the 2 bits that are left.
     (0..22).map(|i| ALPHABET[((random << (i * 6) >> 122) & 63) as usize] as char).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! The group coordinator of one partition of `__consumer_offsets`, as a coordinator that a host can carry.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use heddle_controller::{BrokerConfig, Image};
@@ -46,12 +47,14 @@ impl GroupRoom {
     }
 
     /// Topics with committed offsets that the image does not know.
-    pub fn topics_gone(&self) -> Vec<TopicName> {
-        let mut gone: Vec<TopicName> = self.groups.committed().map(|(_, topic, _, _)| topic.clone()).collect();
-        gone.sort_unstable();
-        gone.dedup();
-        gone.retain(|topic| self.image.topic(topic.as_str()).is_none());
-        gone
+    pub fn topics_gone(&self) -> BTreeSet<TopicName> {
+        let is_gone = |topic: &&TopicName| self.image.topic(topic.as_str()).is_none();
+        self.groups.committed_topics().filter(is_gone).cloned().collect()
+    }
+
+    /// See `Soft::cancel`.
+    pub fn cancel(&mut self, group: &str, ticket: Ticket, instead: Ticket) {
+        self.soft.cancel(GroupId::new(group), ticket, instead);
     }
 
     fn decided(decision: group::Decision) -> Decided<group::Answer> {
@@ -156,6 +159,11 @@ impl Coordinator for GroupRoom {
     fn on_loaded(&mut self, now: Now) {
         let topics = Known { image: &self.image, version: self.topics_version };
         self.soft = self.groups.lead(Context { now, topics: &topics, entropy: 0 });
+    }
+
+    fn on_resumed(&mut self, now: Now) {
+        let topics = Known { image: &self.image, version: self.topics_version };
+        self.groups.resume(Context { now, topics: &topics, entropy: 0 }, &mut self.soft);
     }
 }
 

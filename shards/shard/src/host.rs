@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use heddle_model::limits::BATCH_BYTES_MAX;
 use heddle_model::{Mono, Now, Offset, PartitionId, ShardId, Ticket};
 use heddle_partition as partition;
 use heddle_records::{BatchBuilder, HEADER_BYTES, Header};
@@ -34,6 +35,8 @@ pub trait Coordinator {
     fn clear(&mut self) -> Vec<Ticket>;
     /// All records are replayed; deadlines start now.
     fn on_loaded(&mut self, now: Now);
+    /// Nobody could be heard for a while: deadlines start anew.
+    fn on_resumed(&mut self, now: Now);
 }
 
 pub struct Decided<A> {
@@ -74,6 +77,8 @@ pub struct Host<C: Coordinator> {
     /// Asks that the partition has not answered.
     under_way: usize,
     held: VecDeque<Held<C::Answer>>,
+    /// Those that the coordinator waits for could not be heard.
+    suspended: bool,
 }
 
 struct Held<A> {
@@ -93,11 +98,34 @@ impl<C: Coordinator> Host<C> {
             committed: 0,
             under_way: 0,
             held: VecDeque::new(),
+            suspended: false,
         }
     }
 
     pub fn is_up(&self) -> bool {
         matches!(self.stage, Stage::Up)
+    }
+
+    /// Whether the state stands here, or is on its way.
+    pub fn is_leading(&self) -> bool {
+        matches!(self.stage, Stage::Leading { .. } | Stage::Loading { .. } | Stage::Up)
+    }
+
+    /// Those that the coordinator waits for cannot be heard, or could not until now: what is due is not done. With the
+    /// next ask or tick deadlines start anew, as they do with a new leader.
+    pub fn suspend(&mut self) {
+        self.suspended = self.is_up();
+    }
+
+    #[cfg(test)]
+    pub fn is_suspended(&self) -> bool {
+        self.suspended
+    }
+
+    fn resume(&mut self, now: Now) {
+        if std::mem::take(&mut self.suspended) {
+            self.coordinator.on_resumed(now);
+        }
     }
 
     pub fn quarantine(&self) -> Option<&str> {
@@ -128,6 +156,7 @@ impl<C: Coordinator> Host<C> {
         }
         answers.extend(self.coordinator.clear().into_iter().map(|ticket| (ticket, C::interrupted())));
         self.stage = Stage::Down;
+        self.suspended = false;
         // What is still under way belongs to the past: its answers carry older sequences.
         self.sequence += 1;
         self.appended = self.sequence;
@@ -162,6 +191,7 @@ impl<C: Coordinator> Host<C> {
     ) -> Option<PartitionAsk> {
         match self.stage {
             Stage::Up => {
+                self.resume(now);
                 let decided = self.coordinator.decide(now, ask, ticket, entropy);
                 self.take(now, decided, answers)
             }
@@ -187,11 +217,13 @@ impl<C: Coordinator> Host<C> {
         if !self.is_up() {
             return self.load(now, log_start);
         }
+        self.resume(now);
         let decided = self.coordinator.tick(now, entropy);
         self.take(now, decided, answers)
     }
 
-    /// Replay what was decided, hold its answers, and give the batch to append.
+    /// Replay what was decided, hold its answers, and give the batch to append. A batch that no log takes is a decision
+    /// that was not made: what the coordinator keeps beside its records may rest on it, so the state is loaded anew.
     fn take(
         &mut self,
         now: Now,
@@ -203,6 +235,13 @@ impl<C: Coordinator> Host<C> {
             let mut batch = BatchBuilder::new(now.wall.0);
             for (key, value) in &decided.records {
                 batch.push(now.wall.0, Some(key), value.as_deref(), &[]);
+            }
+            let batch = batch.build();
+            if batch.len() > BATCH_BYTES_MAX {
+                answers.extend(decided.answers.into_iter().map(|(ticket, _)| (ticket, C::interrupted())));
+                self.on_lost(answers);
+                self.load_later(now);
+                return None;
             }
             for (key, value) in &decided.records {
                 if let Err(why) = self.coordinator.replay(key, value.as_deref()) {
@@ -220,7 +259,7 @@ impl<C: Coordinator> Host<C> {
                 sequence: self.sequence,
                 ask: partition::Ask::Append(partition::Append {
                     acks: partition::Acks::All,
-                    batch: batch.build(),
+                    batch,
                     zstd_allowed: true,
                     origin: partition::Origin::Coordinator,
                 }),

@@ -18,7 +18,7 @@ pub enum Mail {
         asks: Vec<(Ticket, Target, Ask)>,
     },
     Answers(Vec<(Ticket, Answer)>),
-    /// Watches whose time is over.
+    /// Watches whose time is over; waiting members of groups whose clients are gone.
     Cancels(Vec<(Ticket, Target)>),
     /// The picture of the cluster changed.
     Image(Arc<Image>),

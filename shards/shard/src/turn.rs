@@ -34,6 +34,9 @@ const LETTERS_A_TURN: usize = 1024;
 /// `log.cleaner.backoff.ms` says counts between the two.
 const MAINTENANCE_MS: u64 = 30_000;
 const MAINTENANCE_PORTION_MS: u64 = 1000;
+/// A turn that comes so much later than it was asked for tells that this core was absent: the process was stopped, or a
+/// turn took as long. Milliseconds.
+const ABSENCE_MS: u64 = 1000;
 
 pub struct Shard {
     pub(crate) me: ShardId,
@@ -69,10 +72,12 @@ pub struct Shard {
     pub(crate) early: Vec<(u64, Asks)>,
     maintain_at: Mono,
     maintain_next: usize,
+    /// When this turn was asked for, at the latest.
+    awaited: Option<Mono>,
     // What the rooms said during this turn; emptied by `carry`.
     pub(crate) asks: VecDeque<(Ticket, Target, Ask)>,
-    /// Watches to end. They come behind all asks: one that overtook its watch would end nothing, and the watch would hold
-    /// its answer slot until records arrive.
+    /// Watches to end, and waiting members of groups whose clients are gone. They come behind all asks: one that overtook
+    /// its watch would end nothing, and the watch would hold its answer slot until records arrive.
     cancels: Vec<(Ticket, Target)>,
     pub(crate) answers: Vec<(Ticket, partition::Answer)>,
     pub(crate) replies: Vec<(Ticket, Answer)>,
@@ -126,6 +131,7 @@ impl Shard {
             early: Vec::new(),
             maintain_at: Mono(0),
             maintain_next: 0,
+            awaited: None,
             asks: VecDeque::new(),
             cancels: Vec::new(),
             answers: Vec::new(),
@@ -368,13 +374,20 @@ impl Shard {
     }
 
     fn cancel(&mut self, ticket: Ticket, target: Target) {
-        let Target::Partition(partition) = target else { return };
         for (_, asks) in &mut self.early {
             if let Some(at) = asks.iter().position(|(early, ..)| *early == ticket) {
-                asks.remove(at);
-                return self.answers.push((ticket, partition::Answer::Ready));
+                return match asks.remove(at).1 {
+                    Target::Partition(_) => self.answers.push((ticket, partition::Answer::Ready)),
+                    _ => self.replies.push((ticket, Answer::Unreachable)),
+                };
             }
         }
+        if let Target::Group(group) = &target
+            && let Some(partition) = self.coordinators.partition_of(&target, &self.image)
+        {
+            return self.coordinators.cancel(partition.index, group, ticket, self.me);
+        }
+        let Target::Partition(partition) = target else { return };
         if let Some(slot) = self.by_partition.get(&partition).copied() {
             self.with_replica(slot, |replica, world| replica.cancel(ticket, world));
         }
@@ -424,6 +437,13 @@ impl Shard {
     }
 
     // ---- time ----
+
+    /// What others sent while nobody was here is still to be read, some of it by other cores: nobody is missed for that.
+    fn note_absence(&mut self) {
+        if self.awaited.is_some_and(|at| self.now.mono >= at.plus_ms(ABSENCE_MS)) {
+            self.coordinators.suspend();
+        }
+    }
 
     fn on_time(&mut self) {
         if self.start.is_under_way() {
@@ -505,6 +525,7 @@ impl Machine for Shard {
         self.now = turn.now;
         self.trusted = self.clock.read(turn.now);
         self.gauges.on_turn(turn.previous_us);
+        self.note_absence();
         self.begin_once();
         for _ in 0..LETTERS_A_TURN {
             let Some((from, mail)) = turn.mail.pop_front() else { break };
@@ -514,6 +535,8 @@ impl Machine for Shard {
             let Some(event) = turn.events.pop_front() else { break };
             self.on_event(event);
         }
+        // What has arrived counts before what is due: a heartbeat was in time if it is here before its session's end is.
+        self.carry();
         self.on_time();
         self.carry();
         self.spend_budget();
@@ -526,8 +549,9 @@ impl Machine for Shard {
         if !turn.events.is_empty() || !turn.mail.is_empty() {
             out.wake(self.now.mono);
         }
+        self.awaited = out.wake_at.map(|at| at.max(self.now.mono));
     }
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -29,3 +29,5 @@ pub use run::{Outcome, run, run_twice, run_with};
 mod crowded;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod unheard;

@@ -2,7 +2,7 @@
 
 use heddle_border::ConnId;
 use heddle_group::{Answer as Group, Context, GroupSettings, Groups, Soft, Topics};
-use heddle_model::{Mono, Now, Term, TopicId, Wall};
+use heddle_model::{Mono, Now, Term, Ticket, TopicId, Wall};
 use heddle_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use heddle_protocol::messages::leave_group_request::MemberIdentity;
 use heddle_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
@@ -16,6 +16,9 @@ use heddle_protocol::{Decodable, Encodable, HeaderVersion, StrBytes, text, topic
 
 use crate::ask::{Answer, Ask, Target};
 use crate::testing::{ME, World};
+
+/// The slot that the house answers in the place of clients that are gone.
+const NOBODY: u32 = u32::MAX;
 
 struct OneTopic(TopicId);
 
@@ -84,8 +87,21 @@ impl Cluster {
         for entry in &decision.records {
             self.groups.replay(&entry.key, entry.value.as_deref()).expect("its own record");
         }
-        for (ticket, answer) in decision.answers {
+        for (ticket, answer) in decision.answers.into_iter().filter(|(ticket, _)| ticket.slot != NOBODY) {
             self.world.answer(ticket, Answer::Group(answer));
+        }
+    }
+
+    /// Time passes, and the coordinator looks for offsets that are over.
+    fn expire(&mut self, wall_ms: i64) {
+        self.world.now = self.world.now.plus_ms(600_000);
+        let now = Now { mono: self.world.now, wall: Wall(wall_ms) };
+        loop {
+            let decision = self.groups.tick(Context { now, topics: &self.topics, entropy: 0 }, &mut self.soft);
+            self.carry_out(decision);
+            if self.soft.next_deadline().is_none_or(|at| at > now.mono) {
+                return;
+            }
         }
     }
 
@@ -191,6 +207,26 @@ fn a_second_member_waits_for_the_first() {
     assert_eq!(second.leader, first.member_id);
 }
 
+#[test]
+fn whoever_waits_and_goes_leaves_no_answer_to_wait_for() {
+    let mut cluster = Cluster::new();
+    let first: JoinGroupResponse = cluster.call(ApiKey::JoinGroup, 3, &join_at(3, ""));
+    let waiting = cluster.send(1, ApiKey::JoinGroup, 3, &join_at(3, ""));
+    assert!(cluster.world.cancels.is_empty());
+    cluster.world.turn(|api, view, wish| api.on_closed(waiting, view, wish));
+    let [(ticket, Target::Group(group))] = &cluster.world.cancels[..] else { panic!("{:?}", cluster.world.cancels) };
+    let nobody = Ticket { slot: NOBODY, ..*ticket };
+    cluster.soft.cancel(group.as_str().into(), *ticket, nobody);
+    let context = Context { now: now(&cluster.world), topics: &cluster.topics, entropy: 0 };
+    let decision = cluster.groups.tick(context, &mut cluster.soft);
+    assert_eq!(decision.answers.len(), 1);
+    cluster.carry_out(decision);
+    assert_eq!(cluster.world.turn(|api, _, _| api.stats().asks), 0, "its slot is free");
+    // The member takes part all the same, as in Kafka.
+    let again: JoinGroupResponse = cluster.call(ApiKey::JoinGroup, 3, &join_at(3, &first.member_id));
+    assert_eq!(again.members.len(), 2);
+}
+
 fn commit(name: &str, partitions: &[(i32, i64)]) -> OffsetCommitRequest {
     let partition = |(index, offset): &(i32, i64)| {
         OffsetCommitRequestPartition::default()
@@ -212,6 +248,14 @@ fn offsets_are_committed_fetched_and_deleted_in_every_version() {
         let committed: OffsetCommitResponse = cluster.call(ApiKey::OffsetCommit, version, &request);
         let errors: Vec<i16> = committed.topics[0].partitions.iter().map(|p| p.error_code).collect();
         assert_eq!(errors, [0, 3], "partition 7 does not exist");
+        if version <= 4 {
+            let request = commit("t", &[(1, 5)]).with_generation_id_or_member_epoch(-1).with_retention_time_ms(1_000);
+            let _: OffsetCommitResponse = cluster.call(ApiKey::OffsetCommit, version, &request);
+            let kept = |cluster: &Cluster| cluster.groups.committed().count();
+            assert_eq!(kept(&cluster), 2);
+            cluster.expire(2_000);
+            assert_eq!(kept(&cluster), 1, "it said how long it lives");
+        }
         let unknown: OffsetCommitResponse = cluster.call(ApiKey::OffsetCommit, version, &commit("none", &[(0, 1)]));
         assert_eq!(unknown.topics[0].partitions[0].error_code, 3);
         let late = commit("t", &[(0, 1)]).with_group_id(group("other")).with_generation_id_or_member_epoch(3);

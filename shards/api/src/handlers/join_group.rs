@@ -5,7 +5,7 @@ use heddle_protocol::messages::join_group_response::JoinGroupResponseMember;
 use heddle_protocol::messages::{JoinGroupRequest, JoinGroupResponse};
 use heddle_protocol::{StrBytes, text};
 
-use crate::ask::Answer;
+use crate::ask::{Answer, Target};
 use crate::context::{Context, Reply, Started};
 use crate::grouped::{ask_group, client_host, client_id, code, group_answer, instance, instance_text, member_text};
 
@@ -33,7 +33,7 @@ pub(crate) fn start(request: JoinGroupRequest, cx: &mut Context<'_>) -> Started 
         reason: request.reason.as_deref().map(Text::new),
     });
     ask_group(cx, &request.group_id, ask);
-    cx.gather(request.member_id, finish)
+    cx.gather_from(Target::Group(request.group_id.to_string()), request.member_id, finish)
 }
 
 fn finish(member: StrBytes, answers: Vec<Answer>, cx: &mut Context<'_>) -> Reply {

@@ -17,6 +17,9 @@ use crate::topics;
 /// Each partition of the request; `Ok`: the group is asked about it.
 type Asked = Vec<(TopicName, Vec<(i32, Result<(), ErrorCode>)>)>;
 
+/// `retention_time_ms` of a request that leaves it to the broker. Milliseconds.
+const BROKERS_RETENTION: i64 = -1;
+
 pub(crate) fn start(request: OffsetCommitRequest, cx: &mut Context<'_>) -> Started {
     let mut asked: Asked = Vec::with_capacity(request.topics.len());
     let mut offsets = Vec::new();
@@ -43,6 +46,8 @@ pub(crate) fn start(request: OffsetCommitRequest, cx: &mut Context<'_>) -> Start
             generation: request.generation_id_or_member_epoch,
             knows_epochs: cx.version() >= 9,
             producer: None,
+            // v2 to v4 say it, or say that the broker's holds.
+            retention_ms: (request.retention_time_ms != BROKERS_RETENTION).then_some(request.retention_time_ms),
             offsets,
         });
         ask_group(cx, &request.group_id, ask);

@@ -4,7 +4,7 @@ use heddle_group::{Answer as Group, Ask, MemberId, Refusal, Sync, Text};
 use heddle_protocol::messages::{SyncGroupRequest, SyncGroupResponse};
 use heddle_protocol::{ErrorCode, text};
 
-use crate::ask::Answer;
+use crate::ask::{Answer, Target};
 use crate::context::{Context, Reply, Started};
 use crate::grouped::{ask_group, code, group_answer, instance};
 
@@ -26,7 +26,7 @@ pub(crate) fn start(request: SyncGroupRequest, cx: &mut Context<'_>) -> Started 
         assignments,
     });
     ask_group(cx, &request.group_id, ask);
-    cx.gather((), finish)
+    cx.gather_from(Target::Group(request.group_id.to_string()), (), finish)
 }
 
 fn finish(_: (), answers: Vec<Answer>, cx: &mut Context<'_>) -> Reply {

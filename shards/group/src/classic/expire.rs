@@ -4,7 +4,7 @@ use heddle_model::Mono;
 
 use crate::{MemberId, timers::Timer};
 
-use super::{Classic, ClassicGroup, group::Phase};
+use super::{Classic, ClassicGroup, group::Phase, join::NEW_MEMBER_TIMEOUT_MS};
 
 impl ClassicGroup {
     /// Starts the sessions of a group that was found in the log, at their full length.
@@ -18,6 +18,27 @@ impl ClassicGroup {
 }
 
 impl Classic<'_> {
+    /// Gives everybody who is waited for the whole time again: nobody could be heard for a while.
+    pub fn restart_deadlines(&mut self) {
+        let members: Vec<(MemberId, bool)> = self.group.members.iter().map(|(id, m)| (id.clone(), m.is_new)).collect();
+        for (id, is_new) in &members {
+            if *is_new { self.set_session(id, NEW_MEMBER_TIMEOUT_MS) } else { self.renew_session(id) }
+        }
+        // What they asked for is not kept.
+        let at = self.context.now.mono.plus_ms(self.settings.group_min_session_timeout_ms.max(0) as u64);
+        let id = &self.group.id;
+        for (member, alarm) in &mut self.group.promised {
+            self.timers.set(alarm, at, || Timer::Session(id.clone(), member.clone()));
+        }
+        let timeout_ms = self.group.rebalance_timeout_ms();
+        if self.group.join_alarm.is_set() && self.group.initial.is_none() {
+            self.set_join_alarm(timeout_ms);
+        }
+        if self.group.sync_alarm.is_set() {
+            self.set_sync_alarm(timeout_ms);
+        }
+    }
+
     /// An entry of a member's session, or of a promised id, came up.
     pub fn on_session_entry(&mut self, member: &MemberId, at: Mono) {
         let now = self.context.now.mono;

@@ -9,6 +9,10 @@ use crate::{
     GroupId, GroupState, InstanceId, Joined, JoinedMember, MemberId, Protocol, Text, TopicName, timers::Alarm,
 };
 
+/// What the numbers and lengths in a group's record take, once and for each member, with room to spare. Bytes.
+const GROUP_FRAMING_BYTES: usize = 128;
+const MEMBER_FRAMING_BYTES: usize = 64;
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Phase {
     Empty,
@@ -209,6 +213,20 @@ impl ClassicGroup {
             }
         }
         votes.into_iter().max_by_key(|(_, count)| *count).map(|(name, _)| name.clone())
+    }
+
+    /// What the group's record takes, at most. Bytes.
+    pub fn record_bytes(&self) -> usize {
+        let protocol = self.protocol.clone().unwrap_or_default();
+        let member_bytes = |(id, member): (&MemberId, &Member)| {
+            let texts = id.as_str().len() + member.client_id.as_str().len() + member.client_host.as_str().len();
+            let instance = member.instance.as_ref().map_or(0, |instance| instance.as_str().len());
+            MEMBER_FRAMING_BYTES + texts + instance + member.metadata(&protocol).len() + member.assignment.len()
+        };
+        let texts = [self.id.as_str(), self.protocol_type.as_str(), protocol.as_str()];
+        let leader = self.leader.as_ref().map_or(0, |leader| leader.as_str().len());
+        let group: usize = texts.iter().map(|text| text.len()).sum::<usize>() + leader + GROUP_FRAMING_BYTES;
+        group + self.members.iter().map(member_bytes).sum::<usize>()
     }
 
     /// The longest that any member asks to wait.

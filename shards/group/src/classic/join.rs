@@ -6,12 +6,14 @@ use heddle_model::Ticket;
 use crate::{Answer, InstanceId, Join, MemberId, Protocol, Refusal, timers::Alarm};
 
 use super::{
-    Classic,
+    Classic, GROUP_BYTES_MAX,
     group::{Initial, Member, Phase},
 };
 
 /// How long a member waits for its first generation before it is taken for gone: it has no id to send heartbeats with.
-const NEW_MEMBER_TIMEOUT_MS: u64 = 5 * 60 * 1000;
+pub(super) const NEW_MEMBER_TIMEOUT_MS: u64 = 5 * 60 * 1000;
+/// How often at most a group looks whether anybody came, whatever its members ask for: they may ask for 0 or less.
+const REBALANCE_TIMEOUT_MIN_MS: u64 = 100;
 
 impl Classic<'_> {
     /// JoinGroup. The group id and the session timeout have been checked; the group exists or may be created.
@@ -132,6 +134,9 @@ impl Classic<'_> {
     /// A static member comes back without its id (KIP-345): it takes its own place, and its old id is fenced.
     fn replace_static(&mut self, old: MemberId, new: MemberId, ask: Join, ticket: Ticket) {
         let Some(instance) = ask.instance.clone() else { return };
+        if self.group.phase == Phase::Stable && self.group.record_bytes() + ask_bytes(&ask) > GROUP_BYTES_MAX {
+            return self.refuse(ticket, Refusal::GroupTooLarge);
+        }
         let leader_before = self.group.leader.clone();
         self.group.rename(&instance, &old, &new);
         let join = self.group.set_join(&new, None);
@@ -142,6 +147,8 @@ impl Classic<'_> {
         if let Some(member) = self.group.members.get_mut(&new) {
             // The entry that is queued for the old id finds nobody.
             member.session = Alarm::default();
+            // It knows its new id by its instance: from now on waiting is as good as a heartbeat.
+            member.is_new = false;
         }
         let can_skip = ask.can_skip_assignment;
         self.update_member(&new, ask, ticket);
@@ -161,9 +168,6 @@ impl Classic<'_> {
     /// Nothing changes for the others: the new id is written down, and the member gets the generation that stands.
     fn return_static(&mut self, member: &MemberId, leader_before: Option<MemberId>, can_skip: bool, ticket: Ticket) {
         self.group.set_join(member, None);
-        if let Some(known) = self.group.members.get_mut(member) {
-            known.is_new = false;
-        }
         self.persist();
         let is_leader = self.group.is_leader(member);
         let mut joined = self.group.joined(member, is_leader && can_skip);
@@ -207,16 +211,10 @@ impl Classic<'_> {
         if self.group.phase != Phase::Completing {
             return;
         }
-        let mut waiting = Vec::new();
-        for (id, member) in &mut self.group.members {
+        for member in self.group.members.values_mut() {
             member.assignment = Bytes::new();
-            waiting.extend(member.sync.take().map(|ticket| (id.clone(), ticket)));
         }
-        for (id, ticket) in waiting {
-            self.refuse(ticket, Refusal::RebalanceInProgress);
-            // Its session may have ended unnoticed while it waited: a static member that stays away would never go.
-            self.renew_session(&id);
-        }
+        self.refuse_syncs_with(Refusal::RebalanceInProgress);
     }
 
     /// The initial rebalance always waits for its delay.
@@ -233,7 +231,7 @@ impl Classic<'_> {
         self.remove_absent();
         if !self.elect_leader() {
             // Static members only, none of which came: their sessions decide.
-            let timeout_ms = self.group.rebalance_timeout_ms();
+            let timeout_ms = self.group.rebalance_timeout_ms().max(REBALANCE_TIMEOUT_MIN_MS);
             self.set_join_alarm(timeout_ms);
             return;
         }
@@ -310,6 +308,15 @@ pub(crate) fn uuid_text(entropy: u128) -> String {
     let bits = entropy & !(0xf << 76) & !(0x3 << 62) | (0x4 << 76) | (0x2 << 62);
     let hex = format!("{bits:032x}");
     format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+}
+
+/// What a member adds to its group's record, at most. Bytes.
+fn ask_bytes(ask: &Join) -> usize {
+    let metadata = ask.protocols.iter().map(|protocol| protocol.metadata.len()).max().unwrap_or(0);
+    let texts =
+        [ask.client_id.as_str(), ask.client_host.as_str(), ask.instance.as_ref().map_or("", InstanceId::as_str)];
+    // The new id, in its place and as the leader's, is made of the instance.
+    metadata + texts.iter().map(|text| text.len()).sum::<usize>() + 2 * (texts[2].len() + 64)
 }
 
 /// The group outlives the request: its own copies, each protocol once.

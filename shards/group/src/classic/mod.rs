@@ -21,7 +21,7 @@ mod sync;
 pub(crate) use group::{ClassicGroup, Member as ClassicMember, Phase};
 pub(crate) use join::{new_member_id, uuid_text};
 
-use heddle_model::Ticket;
+use heddle_model::{Ticket, limits};
 
 use crate::{
     Answer, Context, Decision, GroupSettings, InstanceId, MemberId, Refusal,
@@ -30,6 +30,9 @@ use crate::{
 };
 
 use group::Member;
+
+/// A group's record must fit one batch, with room for what is around it. Bytes.
+pub(crate) const GROUP_BYTES_MAX: usize = limits::BATCH_BYTES_MAX / 2;
 
 /// One classic group at work: its rebalance, and what a decision about it needs.
 pub(crate) struct Classic<'a> {
@@ -144,8 +147,7 @@ impl Classic<'_> {
 
     /// Writes the group as it stands.
     pub fn persist(&mut self) {
-        let key = Key::Group(self.group.id.clone()).encode();
         let value = self.group.to_stored(self.context.now.wall.0).encode();
-        self.out.records.push(crate::Entry { key, value: Some(value) });
+        self.out.write(&Key::Group(self.group.id.clone()), Some(value));
     }
 }

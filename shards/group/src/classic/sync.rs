@@ -3,14 +3,11 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use heddle_model::{Ticket, limits};
+use heddle_model::Ticket;
 
 use crate::{Answer, MemberId, Refusal, Sync, Synced, Text};
 
-use super::{Classic, group::Phase};
-
-/// A group's record must fit one batch, with room for what is around it. Bytes.
-const GROUP_BYTES_MAX: usize = limits::BATCH_BYTES_MAX / 2;
+use super::{Classic, GROUP_BYTES_MAX, group::Phase};
 
 impl Classic<'_> {
     pub fn sync(&mut self, ask: Sync, ticket: Ticket) {
@@ -53,13 +50,11 @@ impl Classic<'_> {
     /// The leader's word: the generation is complete. Members it left out get nothing to read.
     fn assign(&mut self, assignments: Vec<(MemberId, Bytes)>) {
         let mut assignments: BTreeMap<MemberId, Bytes> = assignments.into_iter().collect();
-        let mut size = 0;
         for (id, member) in &mut self.group.members {
             let assignment = assignments.remove(id).unwrap_or_default();
             member.assignment = Bytes::copy_from_slice(&assignment);
-            size += assignment.len() + member.protocols.iter().map(|p| p.metadata.len()).max().unwrap_or(0);
         }
-        if size > GROUP_BYTES_MAX {
+        if self.group.record_bytes() > GROUP_BYTES_MAX {
             return self.reject_assignment();
         }
         self.persist();
@@ -70,24 +65,26 @@ impl Classic<'_> {
 
     /// Too large to be stored: everybody hears of it, and the members gather again.
     fn reject_assignment(&mut self) {
-        let members = self.group.members.iter_mut();
-        let waiting: Vec<(MemberId, Ticket)> =
-            members.filter_map(|(id, member)| member.sync.take().map(|ticket| (id.clone(), ticket))).collect();
-        for (id, ticket) in waiting {
-            self.refuse(ticket, Refusal::GroupTooLarge);
-            self.renew_session(&id);
-        }
+        self.refuse_syncs_with(Refusal::GroupTooLarge);
         self.prepare_rebalance();
     }
 
+    /// Those that wait for an assignment get none. While they waited their sessions may have passed unnoticed: they begin
+    /// anew.
+    pub(super) fn refuse_syncs_with(&mut self, refusal: Refusal) {
+        for (id, ticket) in self.take_syncs() {
+            self.refuse(ticket, refusal.clone());
+            self.renew_session(&id);
+        }
+    }
+
+    fn take_syncs(&mut self) -> Vec<(MemberId, Ticket)> {
+        let members = self.group.members.iter_mut();
+        members.filter_map(|(id, member)| member.sync.take().map(|ticket| (id.clone(), ticket))).collect()
+    }
+
     fn hand_out(&mut self) {
-        let waiting: Vec<(MemberId, Ticket)> = self
-            .group
-            .members
-            .iter_mut()
-            .filter_map(|(id, member)| member.sync.take().map(|ticket| (id.clone(), ticket)))
-            .collect();
-        for (id, ticket) in waiting {
+        for (id, ticket) in self.take_syncs() {
             let synced = self.synced(&id);
             self.answer(ticket, Answer::Synced(synced));
             self.renew_session(&id);

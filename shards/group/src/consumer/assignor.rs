@@ -2,7 +2,10 @@
 //! `uniform` gives everyone the same number, moving as little as it can; `range` gives each subscriber of a topic a run of
 //! neighbouring partitions, so that equally keyed topics meet in one member.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, BinaryHeap},
+};
 
 use heddle_model::{PartitionId, PartitionIndex, TopicId};
 
@@ -118,62 +121,100 @@ fn assign_evenly(members: &Subscribers, sizes: &Sizes, shares: &mut BTreeMap<Mem
 /// Rounds of moving partitions from the loaded to the idle; each round makes the spread smaller or is the last.
 const BALANCE_ROUNDS: usize = 16;
 
-/// Subscriptions differ: keep what may be kept, give the rest to the least loaded subscriber, then even out.
+/// Subscriptions differ: keep what may be kept, give the rest to the least loaded subscriber, then even out. Members go by
+/// their place in the order of their ids: there may be thousands of them, and of partitions.
 fn assign_by_load(members: &Subscribers, sizes: &Sizes, shares: &mut BTreeMap<MemberId, Partitions>) {
-    let mut owners: BTreeMap<PartitionId, &MemberId> = BTreeMap::new();
-    for (id, member) in members {
+    let mut owners: BTreeMap<PartitionId, usize> = BTreeMap::new();
+    for (place, member) in members.values().enumerate() {
         for partition in member.before.iter().filter(|partition| may_keep(member, sizes, *partition)) {
-            owners.entry(partition).or_insert(id);
+            owners.entry(partition).or_insert(place);
         }
     }
-    let mut loads: BTreeMap<&MemberId, usize> = members.keys().map(|id| (id, 0)).collect();
-    for id in owners.values() {
-        *loads.entry(id).or_insert(0) += 1;
-    }
+    let mut loads = vec![0; members.len()];
+    owners.values().for_each(|place| loads[*place] += 1);
     let subscribers = subscribers_by_topic(members, sizes);
-    let least = |loads: &BTreeMap<&MemberId, usize>, topic: &TopicId| {
-        subscribers[topic].iter().copied().min_by_key(|id| (loads[id], *id)).map(|id| (id, loads[id]))
-    };
     // Topics with few subscribers first: they have the least choice.
     let mut topics: Vec<&TopicId> = subscribers.keys().filter(|topic| !subscribers[*topic].is_empty()).collect();
     topics.sort_by_key(|topic| (subscribers[*topic].len(), **topic));
-    for topic in &topics {
-        for partition in partitions_of(**topic, sizes[*topic]) {
+    for topic in topics {
+        let mut by_load = ByLoad::of(&subscribers[topic], &loads);
+        for partition in partitions_of(*topic, sizes[topic]) {
             if owners.contains_key(&partition) {
                 continue;
             }
-            if let Some((id, _)) = least(&loads, topic) {
-                owners.insert(partition, id);
-                *loads.entry(id).or_insert(0) += 1;
+            if let Some(idle) = by_load.least(&loads) {
+                owners.insert(partition, idle);
+                loads[idle] += 1;
+                by_load.learn(idle, &loads);
             }
         }
     }
     for _ in 0..BALANCE_ROUNDS {
         let mut moved = false;
-        for (partition, owner) in &mut owners {
-            let Some((idle, load)) = least(&loads, &partition.topic) else { continue };
-            if loads[*owner] > load + 1 {
-                *loads.entry(*owner).or_insert(0) -= 1;
-                *loads.entry(idle).or_insert(0) += 1;
-                *owner = idle;
-                moved = true;
-            }
+        for (topic, places) in &subscribers {
+            moved |= even_out(*topic, places, &mut owners, &mut loads);
         }
         if !moved {
             break;
         }
     }
-    for (partition, id) in owners {
-        shares.entry(id.clone()).or_default().insert(partition);
+    let ids: Vec<&MemberId> = members.keys().collect();
+    for (partition, place) in owners {
+        shares.entry(ids[place].clone()).or_default().insert(partition);
     }
 }
 
-fn subscribers_by_topic<'a>(members: &'a Subscribers, sizes: &Sizes) -> BTreeMap<TopicId, Vec<&'a MemberId>> {
-    let mut subscribers: BTreeMap<TopicId, Vec<&MemberId>> = sizes.keys().map(|topic| (*topic, Vec::new())).collect();
-    for (id, member) in members {
+/// Moves a topic's partitions from the loaded to the idle; true if any moved.
+fn even_out(topic: TopicId, places: &[usize], owners: &mut BTreeMap<PartitionId, usize>, loads: &mut [usize]) -> bool {
+    let mut moved = false;
+    let mut by_load = ByLoad::of(places, loads);
+    let at = |index| PartitionId { topic, index: PartitionIndex(index) };
+    for owner in owners.range_mut(at(i32::MIN)..=at(i32::MAX)).map(|(_, owner)| owner) {
+        let Some(idle) = by_load.least(loads) else { break };
+        if loads[*owner] > loads[idle] + 1 {
+            loads[*owner] -= 1;
+            loads[idle] += 1;
+            by_load.learn(*owner, loads);
+            by_load.learn(idle, loads);
+            *owner = idle;
+            moved = true;
+        }
+    }
+    moved
+}
+
+/// Some members, the least loaded first, the first of them among equals. What is queued for a load that is no longer a
+/// member's own is passed by.
+struct ByLoad(BinaryHeap<Reverse<(usize, usize)>>);
+
+impl ByLoad {
+    fn of(places: &[usize], loads: &[usize]) -> ByLoad {
+        ByLoad(places.iter().map(|place| Reverse((loads[*place], *place))).collect())
+    }
+
+    fn least(&mut self, loads: &[usize]) -> Option<usize> {
+        while let Some(Reverse((load, place))) = self.0.peek() {
+            if loads[*place] == *load {
+                return Some(*place);
+            }
+            self.0.pop();
+        }
+        None
+    }
+
+    /// A member's load has changed.
+    fn learn(&mut self, place: usize, loads: &[usize]) {
+        self.0.push(Reverse((loads[place], place)));
+    }
+}
+
+/// The places of each topic's subscribers, ascending.
+fn subscribers_by_topic(members: &Subscribers, sizes: &Sizes) -> BTreeMap<TopicId, Vec<usize>> {
+    let mut subscribers: BTreeMap<TopicId, Vec<usize>> = sizes.keys().map(|topic| (*topic, Vec::new())).collect();
+    for (place, member) in members.values().enumerate() {
         for topic in &member.topics {
             if let Some(list) = subscribers.get_mut(topic) {
-                list.push(id);
+                list.push(place);
             }
         }
     }
@@ -240,7 +281,69 @@ mod tests {
         assert_eq!(first, expected);
     }
 
+    /// What `assign_by_load` does, looking at every subscriber each time.
+    fn by_load_slowly(members: &Subscribers, sizes: &Sizes) -> BTreeMap<MemberId, Partitions> {
+        let mut owners: BTreeMap<PartitionId, &MemberId> = BTreeMap::new();
+        for (id, member) in members {
+            for partition in member.before.iter().filter(|partition| may_keep(member, sizes, *partition)) {
+                owners.entry(partition).or_insert(id);
+            }
+        }
+        let loads = |owners: &BTreeMap<PartitionId, &MemberId>| {
+            let mut loads: BTreeMap<&MemberId, usize> = members.keys().map(|id| (id, 0)).collect();
+            owners.values().for_each(|id| *loads.get_mut(*id).expect("a member") += 1);
+            loads
+        };
+        let subscribers =
+            |topic: TopicId| members.iter().filter(move |(_, m)| m.topics.contains(&topic)).map(|(id, _)| id);
+        let least = |owners: &BTreeMap<PartitionId, &MemberId>, topic: TopicId| {
+            let loads = loads(owners);
+            subscribers(topic).min_by_key(|id| (loads[*id], *id)).map(|id| (id, loads[id]))
+        };
+        let mut topics: Vec<TopicId> = sizes.keys().copied().collect();
+        topics.sort_by_key(|topic| (subscribers(*topic).count(), *topic));
+        for topic in topics {
+            for partition in partitions_of(topic, sizes[&topic]) {
+                if let (None, Some((id, _))) = (owners.get(&partition), least(&owners, topic)) {
+                    owners.insert(partition, id);
+                }
+            }
+        }
+        for _ in 0..BALANCE_ROUNDS {
+            for partition in owners.keys().copied().collect::<Vec<_>>() {
+                let (idle, load) = least(&owners, partition.topic).expect("it has an owner");
+                if loads(&owners)[owners[&partition]] > load + 1 {
+                    owners.insert(partition, idle);
+                }
+            }
+        }
+        let mut shares: BTreeMap<MemberId, Partitions> =
+            members.keys().map(|member| (member.clone(), Partitions::default())).collect();
+        owners.into_iter().for_each(|(partition, id)| shares.get_mut(id).expect("a member").insert(partition));
+        shares
+    }
+
     proptest! {
+        #[test]
+        fn the_least_loaded_are_found_without_looking_at_all(
+            subscriptions in prop::collection::vec((prop::collection::btree_set(0u128..4, 0..4), 0i32..9, 0i32..9), 1..8),
+            counts in prop::collection::vec(0i32..9, 4),
+        ) {
+            let sizes: Sizes = counts.iter().enumerate().map(|(topic, count)| (TopicId(topic as u128), *count)).collect();
+            let members: Subscribers = subscriptions
+                .iter()
+                .enumerate()
+                .map(|(at, (topics, from, count))| {
+                    let had = topics.iter().flat_map(|topic| partitions_of(TopicId(*topic), *count).skip(*from as usize));
+                    let topics = topics.iter().map(|topic| TopicId(*topic)).collect();
+                    (MemberId::from(format!("m{at}")), Subscriber { topics, before: had.collect(), instance: None })
+                })
+                .collect();
+            let mut shares = members.keys().map(|member| (member.clone(), Partitions::default())).collect();
+            assign_by_load(&members, &sizes, &mut shares);
+            prop_assert_eq!(shares, by_load_slowly(&members, &sizes));
+        }
+
         #[test]
         fn every_partition_has_one_owner_and_loads_are_even(
             subscriptions in prop::collection::vec(prop::collection::btree_set(0u128..4, 0..4), 1..8),

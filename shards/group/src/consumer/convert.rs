@@ -7,7 +7,7 @@ use heddle_model::{PartitionId, PartitionIndex};
 
 use crate::{
     Context, Entry, GroupId, GroupSettings, Malformed, MemberId, Refusal, Text, TopicName,
-    classic::{ClassicGroup, ClassicMember, Phase},
+    classic::{ClassicGroup, ClassicMember, GROUP_BYTES_MAX, Phase},
     schema::{
         Key,
         consumer::{ClassicValue, EpochValue, MemberValue, encode_target, encode_target_epoch},
@@ -17,7 +17,7 @@ use crate::{
 };
 
 use super::{
-    ConsumerGroup, Partitions,
+    ConsumerGroup, Member, Partitions,
     group::{Current, MemberState},
 };
 
@@ -130,15 +130,30 @@ pub(super) fn assignment_for(member: &MemberValue, partitions: &Partitions, cont
 }
 
 impl ConsumerGroup {
-    /// Whether the group is one of classic members only, once this one is gone.
+    /// Whether the group is one of classic members only, or empty, once this one is gone.
     pub(super) fn is_classic_without(&self, leaving: &MemberId, settings: &GroupSettings) -> bool {
         let left = self.members.len().saturating_sub(1);
         let leaves_last_of_new = self.members.get(leaving).is_some_and(|member| member.wish.classic.is_none())
             && self.members.values().filter(|member| member.wish.classic.is_some()).count() == left;
         leaves_last_of_new
-            && left > 0
             && left <= settings.group_max_size
+            && self.classic_record_bytes() <= GROUP_BYTES_MAX
             && settings.group_consumer_migration_policy.downgrades()
+    }
+
+    /// What the group's record under the classic protocol takes, at most. Bytes.
+    fn classic_record_bytes(&self) -> usize {
+        let member_bytes = |(id, member): (&MemberId, &Member)| {
+            let texts = [id.as_str(), member.wish.client_id.as_str(), member.wish.client_host.as_str()];
+            let instance = member.wish.instance.as_ref().map_or(0, |instance| instance.as_str().len());
+            let protocols = member.wish.classic.iter().flat_map(|classic| &classic.protocols);
+            let metadata = protocols.map(|protocol| protocol.metadata.len()).max().unwrap_or(0);
+            // A name takes as much as Kafka lets it.
+            let topics = self.target_of(id).to_list();
+            let assignment: usize = topics.iter().map(|topic| 256 + 4 * topic.partitions.len()).sum();
+            texts.iter().map(|text| text.len()).sum::<usize>() + instance + metadata + assignment + 128
+        };
+        self.members.iter().map(member_bytes).sum()
     }
 
     /// The group as it will be when these records of its have been replayed.

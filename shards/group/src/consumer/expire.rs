@@ -2,7 +2,10 @@
 
 use heddle_model::Mono;
 
-use crate::{MemberId, timers::Timer};
+use crate::{
+    MemberId,
+    timers::{Alarm, Timer},
+};
 
 use super::{
     Consumer,
@@ -24,6 +27,16 @@ impl Consumer<'_> {
         if group.epoch > group.target_epoch && !group.members.is_empty() {
             let (now, id) = (self.context.now.mono, self.id);
             self.timers.set(&mut self.watch.assign, now, || Timer::Assign(id.clone()));
+        }
+    }
+
+    /// Gives every member that is still here, though its session has ended, another one.
+    pub fn renew_ended_sessions(&mut self) {
+        let group = self.group;
+        for id in group.members.keys() {
+            if !self.watch.sessions.get(id).is_some_and(Alarm::is_set) {
+                self.renew_session(id);
+            }
         }
     }
 

@@ -186,7 +186,8 @@ impl Consumer<'_> {
         Ok(())
     }
 
-    /// Topics have come or gone: what the expressions match may be different. False if it is too soon to look again.
+    /// Topics have come or gone: what the expressions match may be different. False if it is too soon to look again,
+    /// or there is too much of it.
     fn refresh_regexes(&mut self, draft: &mut Draft<'_>) -> bool {
         let unsure = draft.used_regexes().into_iter().filter(|pattern| !draft.regexes.contains_key(*pattern));
         let unsure: Vec<Text> = unsure.cloned().collect();
@@ -199,6 +200,10 @@ impl Consumer<'_> {
         }
         self.watch.regexes_at = Some(now);
         for pattern in unsure {
+            if self.out.is_full() {
+                // The others when it is time again.
+                return false;
+            }
             // It was valid when it came; should this version think otherwise, what it matched stands.
             let Ok(value) = regex::resolve(pattern.as_str(), self.context) else { continue };
             if draft.regex(&pattern).is_none_or(|before| before.topics != value.topics) {

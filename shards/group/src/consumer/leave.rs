@@ -40,6 +40,7 @@ impl Consumer<'_> {
     pub(super) fn remove(&mut self, members: impl IntoIterator<Item = MemberId>) {
         let members: Vec<MemberId> = members.into_iter().collect();
         if let [only] = members.as_slice()
+            && self.group.members.len() > 1
             && self.group.is_classic_without(only, self.settings)
         {
             self.downgrade = Some(Downgrade::Leaves(only.clone()));

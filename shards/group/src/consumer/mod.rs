@@ -29,7 +29,7 @@ use std::collections::BTreeMap;
 use heddle_model::Mono;
 
 use crate::{
-    Context, Decision, Entry, GroupId, GroupSettings, MemberId,
+    Context, Decision, GroupId, GroupSettings, MemberId,
     schema::Key,
     timers::{Alarm, Timer, Timers},
 };
@@ -79,7 +79,7 @@ pub(crate) enum Downgrade {
 
 impl Consumer<'_> {
     fn write(&mut self, key: Key, value: Option<bytes::Bytes>) {
-        self.out.records.push(Entry { key: key.encode(), value });
+        self.out.write(&key, value);
     }
 
     fn session_timeout_ms(&self, member: &MemberId) -> u64 {

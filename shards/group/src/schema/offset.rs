@@ -1,4 +1,5 @@
-//! OffsetCommitValue: one committed offset. Written as version 3, which every tool can read; 0 to 4 are read.
+//! OffsetCommitValue: one committed offset. Written as version 3, which every tool can read, or as 1 if it has an end of
+//! its own, as in Kafka; 0 to 4 are read.
 
 use bytes::Bytes;
 use heddle_model::{Offset, Term};
@@ -45,12 +46,16 @@ impl StoredOffset {
 }
 
 impl CommittedOffset {
-    pub(crate) fn encode(&self) -> Bytes {
-        let mut writer = Writer::version(3);
+    /// `expires_at`: the explicit end of life. The version that can say it has no leader epoch.
+    pub(crate) fn encode(&self, expires_at: Option<i64>) -> Bytes {
+        let mut writer = Writer::version(if expires_at.is_some() { 1 } else { 3 });
         writer.i64(self.offset.0);
-        writer.i32(self.leader_epoch.map_or(-1, |epoch| epoch.0));
+        if expires_at.is_none() {
+            writer.i32(self.leader_epoch.map_or(-1, |epoch| epoch.0));
+        }
         writer.string(self.metadata.as_str());
         writer.i64(self.committed_at);
+        expires_at.into_iter().for_each(|at| writer.i64(at));
         writer.done()
     }
 }

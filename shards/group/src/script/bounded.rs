@@ -11,7 +11,7 @@ const OFFSETS: i32 = 7_000;
 const RECORDS_MAX: usize = 2_001;
 
 impl World {
-    fn decide(&mut self, ask: Ask, ticket: u32) -> Decision {
+    pub(super) fn decide(&mut self, ask: Ask, ticket: u32) -> Decision {
         let context = Context { now: self.now, topics: &self.topics, entropy: ticket.into() };
         let decision = self.groups.decide(context, ask, ticket_of(ticket), &mut self.soft);
         self.apply(decision.clone());
@@ -59,6 +59,7 @@ fn commit(group: &str, partitions: std::ops::Range<i32>) -> Ask {
         generation: -1,
         knows_epochs: true,
         producer: None,
+        retention_ms: None,
         offsets: partitions.map(offset).collect(),
     })
 }

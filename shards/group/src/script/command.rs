@@ -212,6 +212,7 @@ fn commit(arguments: &Arguments<'_>) -> CommitOffsets {
         generation: arguments.number("generation", -1),
         knows_epochs: arguments.number("v", 9) >= 9,
         producer: arguments.get("producer").map(|text| (ProducerId(text.parse().expect("a number")), ProducerEpoch(0))),
+        retention_ms: arguments.get("retention").map(|text| text.parse().expect("a number")),
         offsets: arguments.list("offsets").into_iter().map(offset).collect(),
     }
 }

@@ -3,6 +3,7 @@
 
 mod bounded;
 mod command;
+mod large;
 mod random;
 mod trace;
 mod world;

@@ -6,10 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use heddle_model::{Mono, Now, ProducerId, ShardId, Ticket, TopicId, Wall};
 
 use crate::{
-    Bookmark, Commit, Context, Decision, Entry, GroupId, GroupOverrides, GroupSettings, Groups, Soft, TopicName, Topics,
+    Bookmark, Commit, Context, Decision, Entry, GroupId, GroupOverrides, GroupSettings, Groups, Soft, TopicName,
+    Topics, hard::Body,
 };
 
 use super::{command, trace};
+
+/// Who waits in the place of a client that is gone.
+const NOBODY: u32 = 0;
 
 pub struct World {
     pub groups: Groups,
@@ -105,6 +109,20 @@ impl World {
             ("wait", [ms]) => self.wait(ms.parse().expect("milliseconds")),
             ("count", []) => self.count(),
             ("failover", []) => self.fail_over(),
+            ("pause", [ms]) => {
+                self.pass(self.now.mono.plus_ms(ms.parse().expect("milliseconds")));
+                Vec::new()
+            }
+            ("resume", []) => {
+                let context = Context { now: self.now, topics: &self.topics, entropy: 0 };
+                self.groups.resume(context, &mut self.soft);
+                Vec::new()
+            }
+            ("cancel", [group, ticket]) => {
+                let ticket = ticket_of(ticket.parse().expect("a ticket's number"));
+                self.soft.cancel(GroupId::new(group), ticket, ticket_of(NOBODY));
+                self.wait(0)
+            }
             ("end-transaction", [producer, outcome]) => {
                 let (producer, committed) =
                     (ProducerId(producer.parse().expect("a producer id")), *outcome == "commit");
@@ -130,8 +148,7 @@ impl World {
         loop {
             let next = self.soft.next_deadline().filter(|next| *next <= end);
             let at = next.unwrap_or(end).max(self.now.mono);
-            self.now.wall.0 += (at.since_us(self.now.mono) / 1000) as i64;
-            self.now.mono = at;
+            self.pass(at);
             if next.is_none() {
                 return lines;
             }
@@ -139,6 +156,11 @@ impl World {
             let decision = self.groups.tick(context, &mut self.soft);
             lines.extend(self.apply(decision).into_iter().map(|line| format!("@{} {line}", self.now.wall.0)));
         }
+    }
+
+    fn pass(&mut self, at: Mono) {
+        self.now.wall.0 += (at.since_us(self.now.mono) / 1000) as i64;
+        self.now.mono = at;
     }
 
     /// The survey's lines, the same whatever its pages hold.
@@ -185,6 +207,9 @@ impl World {
         self.soft.live.values().for_each(|group| group.check());
         if !self.is_damaged {
             self.groups.check();
+            let is_consumer =
+                |id: &GroupId| matches!(self.groups.groups.get(id).map(|g| &g.body), Some(Body::Consumer(_)));
+            assert!(self.soft.watches.keys().all(is_consumer), "only groups of the new protocol are watched");
         }
         lines
     }

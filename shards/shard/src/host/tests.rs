@@ -4,10 +4,14 @@ use heddle_model::{PartitionIndex, TopicId, Wall};
 
 use super::*;
 
+/// A number whose record no batch holds.
+const HUGE: u8 = 200;
+
 /// A set of numbers; each ask adds one.
 #[derive(Default)]
 struct Numbers {
     known: Vec<u8>,
+    resumed: Vec<Mono>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -35,7 +39,8 @@ impl Coordinator for Numbers {
     }
 
     fn decide(&mut self, _now: Now, ask: u8, ticket: Ticket, _entropy: u128) -> Decided<Said> {
-        let records = vec![(Bytes::copy_from_slice(&[ask]), Some(Bytes::from_static(b"x")))];
+        let value = if ask == HUGE { Bytes::from(vec![0; BATCH_BYTES_MAX]) } else { Bytes::from_static(b"x") };
+        let records = vec![(Bytes::copy_from_slice(&[ask]), Some(value))];
         Decided { records, answers: vec![(ticket, Said::Added(ask))] }
     }
 
@@ -62,6 +67,10 @@ impl Coordinator for Numbers {
     }
 
     fn on_loaded(&mut self, _now: Now) {}
+
+    fn on_resumed(&mut self, now: Now) {
+        self.resumed.push(now.mono);
+    }
 }
 
 fn at(ms: u64) -> Now {
@@ -189,4 +198,43 @@ fn whoever_waits_is_told_when_leadership_ends() {
     assert_eq!(answers[1..], [(ticket(2), Said::NotCoordinator)]);
     host.on_answer(at(1), one, appended(), &mut answers);
     assert_eq!(answers.len(), 2, "each is answered once");
+}
+
+#[test]
+fn a_decision_that_no_batch_holds_was_not_made() {
+    let (mut host, mut answers) = (host(), Vec::new());
+    up(&mut host, &[1]);
+    let two = add(&mut host, 2, &mut answers);
+    assert!(host.ask(at(1), ticket(3), HUGE, 0, &mut answers).is_none(), "nothing is appended");
+    assert_eq!(answers, [(ticket(3), Said::Interrupted), (ticket(2), Said::Interrupted)]);
+    host.on_answer(at(2), two, appended(), &mut answers);
+    let now = at(1 + RETRY_MS);
+    assert_eq!(host.next_deadline(), Some(now.mono));
+    let read = host.tick(now, Offset::ZERO, 0, &mut answers).expect("it reads");
+    host.on_answer(now, read.sequence, records(&[1, 2]), &mut answers);
+    assert_eq!(host.coordinator.known, [1, 2]);
+}
+
+#[test]
+fn deadlines_start_anew_once_somebody_can_be_heard_again() {
+    let (mut host, mut answers) = (host(), Vec::new());
+    host.suspend();
+    up(&mut host, &[]);
+    host.tick(at(1), Offset::ZERO, 0, &mut answers);
+    assert!(host.coordinator.resumed.is_empty(), "they began when it was loaded");
+    host.suspend();
+    host.suspend();
+    host.tick(at(2), Offset::ZERO, 0, &mut answers);
+    host.tick(at(3), Offset::ZERO, 0, &mut answers);
+    host.suspend();
+    for (ms, number) in [(4, 1), (5, 2)] {
+        let append = host.ask(at(ms), ticket(1), number, 0, &mut answers).expect("it appends");
+        host.on_answer(at(ms), append.sequence, appended(), &mut answers);
+    }
+    assert_eq!(host.coordinator.resumed, [at(2).mono, at(4).mono]);
+    host.suspend();
+    host.on_lost(&mut answers);
+    up(&mut host, &[]);
+    host.tick(at(6), Offset::ZERO, 0, &mut answers);
+    assert_eq!(host.coordinator.resumed.len(), 2);
 }

@@ -10,7 +10,7 @@ use heddle_model::{Incarnation, NodeId, Offset, PartitionIndex, Point, Term, Top
 
 use super::*;
 
-fn shard() -> Shard {
+pub(crate) fn shard() -> Shard {
     let kafka = BrokerConfig::parse(BTreeMap::new()).expect("nothing is given");
     Shard::new(
         ShardId(0),
