@@ -31,17 +31,18 @@ impl Log {
         }
         let now_ms = self.clock.read(now);
         let mut debt = Debt::default();
-        let mut oldest = None;
+        let (mut oldest, mut oldest_ms) = (None, i64::MAX);
         for segment in self.cleanable(now_ms, upto, settings) {
             if segment.is_clean() {
                 debt.clean_bytes += segment.bytes;
             } else {
                 debt.dirty_bytes += segment.bytes;
                 oldest = oldest.or(Some(segment));
+                oldest_ms = oldest_ms.min(segment.oldest_ms());
             }
         }
         let Some(oldest) = oldest.filter(|_| debt.dirty_bytes > 0) else { return debt };
-        let waited_ms = now_ms.saturating_sub(oldest.newest_ms());
+        let waited_ms = now_ms.saturating_sub(oldest_ms);
         // A round whose map was too small goes on with the next.
         let is_under_way = oldest.key.base < self.compaction.goal;
         debt.is_due = is_under_way

@@ -109,6 +109,14 @@ impl Segment {
         if self.max_timestamp >= 0 { self.max_timestamp } else { self.written_ms }
     }
 
+    /// The time by which compaction counts its delay, as Kafka does: of the segment's first batch, or when that was written
+    /// if nothing else is known.
+    pub(crate) fn oldest_ms(&self) -> i64 {
+        let first = self.spans().first().map(Span::first_ms).filter(|timestamp| *timestamp >= 0);
+        let written = (self.created_ms > 0).then_some(self.created_ms);
+        first.or(written).map_or(self.newest_ms(), |oldest| oldest.min(self.newest_ms()))
+    }
+
     /// The spans known, none if the index is absent.
     pub(crate) fn spans(&self) -> &[Span] {
         match &self.index {
@@ -145,5 +153,29 @@ impl Segment {
             self.created_ms = written_ms;
         }
         (self.next, self.side_bytes, self.written_ms) = (next, side_bytes, written_ms);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_is_as_old_as_its_first_batch() {
+        let span = |at: u64, max_timestamp, first_below_ms| Span {
+            base: Offset(at as i64),
+            next: Offset(at as i64 + 1),
+            at,
+            len: 100,
+            crc: 0,
+            max_timestamp,
+            term: Term(1),
+            first_below_ms,
+        };
+        let mut segment = Segment::empty(SegmentKey { base: Offset(0), generation: 0 });
+        segment.extend(&[span(0, 1_000, 200)], Offset(1), 1, 5_000);
+        segment.extend(&[span(BLOCK_BYTES as u64, 9_000, 0)], Offset(2), 2, 9_500);
+        assert_eq!((segment.oldest_ms(), segment.newest_ms()), (800, 9_000));
+        assert_eq!(segment.without_index().oldest_ms(), 5_000, "its first records were written then");
     }
 }
