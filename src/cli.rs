@@ -1,10 +1,10 @@
 //! The command line.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::level::LogLevel;
 use crate::size::Size;
 
 /// A Kafka-compatible broker: one thread, one io_uring ring and one journal per CPU core, every acknowledged record durable.
@@ -33,18 +33,18 @@ pub struct StartFlags {
     pub data_dir: Option<PathBuf>,
     /// Where Kafka clients connect; port 0 takes a free one [default: 127.0.0.1:9092].
     #[arg(long, value_name = "HOST:PORT")]
-    pub kafka_addr: Option<SocketAddr>,
+    pub kafka_addr: Option<String>,
     /// The address that clients are told to use [default: the Kafka address].
     #[arg(long, value_name = "HOST:PORT")]
     pub advertised_addr: Option<String>,
     /// Where /health, /ready and /metrics are served [default: 127.0.0.1:9644].
     #[arg(long, value_name = "HOST:PORT")]
-    pub admin_addr: Option<SocketAddr>,
-    /// Cores to use; may differ at each start [default: all that the process may use].
+    pub admin_addr: Option<String>,
+    /// Cores to use; may differ at each start [default: all that the process may use, and its CPU quota pays for].
     #[arg(long, value_name = "N")]
     pub shards: Option<u16>,
     /// Memory for batches, requests and cache, all cores together, as 512MiB or 4GiB
-    /// [default: a quarter of the machine's, at most 1GiB a core].
+    /// [default: a quarter of the machine's or container's, at most 1GiB a core].
     #[arg(long, value_name = "SIZE")]
     pub memory: Option<Size>,
     /// This broker's id (Kafka's node.id) [default: 1].
@@ -53,6 +53,9 @@ pub struct StartFlags {
     /// How long a core spins before it sleeps, in microseconds; only on a CPU of its own [default: 0].
     #[arg(long, value_name = "US")]
     pub spin_us: Option<u64>,
+    /// The least level of lines that are logged, on standard error [default: info].
+    #[arg(long, value_name = "LEVEL")]
+    pub log_level: Option<LogLevel>,
     /// A Kafka broker config by its Kafka name, as num.partitions=3; may be repeated.
     #[arg(long, value_name = "NAME=VALUE")]
     pub set: Vec<String>,
@@ -63,6 +66,9 @@ pub struct StartFlags {
 
 #[derive(Args)]
 pub struct RepairFlags {
+    /// The broker's configuration file, for its data directory.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Directory of the data [default: ./heddle-data].
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,

@@ -1,15 +1,22 @@
 //! The `heddle` program: reads its configuration, starts one pinned thread per core, waits for its end.
 //! Read first: `run.rs`.
 
+mod address;
 mod admin;
 mod cli;
 mod directory;
+mod file;
 mod lag;
+mod level;
+mod machine;
 mod options;
+mod process;
 mod prometheus;
 mod run;
+mod signals;
 mod size;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -23,7 +30,8 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(text) => {
-            eprintln!("heddle: {text}");
+            // Not `eprintln!`, which panics if nobody takes the line.
+            let _ = writeln!(std::io::stderr(), "heddle: {text}");
             ExitCode::FAILURE
         }
     }

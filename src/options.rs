@@ -1,14 +1,16 @@
 //! What the broker runs with: flags over the configuration file over defaults.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use heddle_controller::BrokerConfig;
 
+use crate::address::{self, Address};
 use crate::cli::StartFlags;
+use crate::file::{File, Given};
+use crate::level::LogLevel;
+use crate::machine::Machine;
 use crate::size::Size;
 
 #[derive(Debug)]
@@ -19,11 +21,13 @@ pub struct Options {
     pub advertised_port: u16,
     pub admin_addr: SocketAddr,
     pub shards: u16,
+    /// To pin cores to; fewer than shards: none is pinned.
     pub cpus: Vec<usize>,
     /// Of all cores together. Bytes.
     pub memory: u64,
     pub node_id: i32,
     pub spin_us: u64,
+    pub log_level: LogLevel,
     pub kafka: BrokerConfig,
     pub trace_writes: Option<PathBuf>,
 }
@@ -31,62 +35,25 @@ pub struct Options {
 /// The smallest memory a core runs with. Bytes.
 const MEMORY_A_CORE_MIN: u64 = 64 << 20;
 const MEMORY_A_CORE_DEFAULT: u64 = 1 << 30;
-const FILE_KEYS: &[&str] =
-    &["data_dir", "kafka_addr", "advertised_addr", "admin_addr", "shards", "memory", "node_id", "spin_us", "kafka"];
 
 impl Options {
     /// # Errors
     /// One line that says which option is wrong and what was expected.
     pub fn read(flags: &StartFlags) -> Result<Options, String> {
         let file = File::read(flags.config.as_deref())?;
-        let cpus = allowed_cpus();
-        let shards = flags.shards.map_or_else(|| file.parsed("shards"), |n| Ok(Some(n)))?.unwrap_or(cpus.len() as u16);
-        if shards == 0 || shards > 1024 {
-            return Err(format!("--shards {shards}: expected a number of cores from 1 to 1024"));
-        }
+        let machine = Machine::look();
         let mut kafka = kafka_configs(&file, &flags.set)?;
-        let kafka_addr = match flags.kafka_addr {
-            Some(addr) => Some(addr),
-            None => file.parsed("kafka_addr")?,
+        let shards = shards(&file, flags.shards, &machine)?;
+        let memory = memory(&file, flags.memory, shards, machine.memory)?;
+        let kafka_addr = kafka_addr(&file, flags.kafka_addr.clone(), &kafka)?;
+        let (advertised_host, advertised_port) = advertised(&file, flags.advertised_addr.clone(), &kafka, &kafka_addr)?;
+        let kafka_addr = kafka_addr.addr;
+        let admin_addr = match file.given(flags.admin_addr.clone(), "admin_addr")? {
+            Some(given) => Address::resolve(&given.name, &given.value)?.addr,
+            None => SocketAddr::from(([127, 0, 0, 1], 9644)),
         };
-        let kafka_addr = match (kafka_addr, kafka.get("listeners")) {
-            (Some(addr), _) => addr,
-            (None, Some(listeners)) => listening(listeners)?,
-            (None, None) => SocketAddr::from(([127, 0, 0, 1], 9092)),
-        };
-        let kafka_addr = with_port(kafka_addr)?;
-        let advertised = flags.advertised_addr.clone().map_or_else(|| file.text("advertised_addr"), |a| Ok(Some(a)))?;
-        let advertised = match (advertised, kafka.get("advertised.listeners")) {
-            (None, Some(listeners)) => Some(plaintext("advertised.listeners", listeners)?.to_owned()),
-            (advertised, _) => advertised,
-        };
-        let (advertised_host, advertised_port) = advertise(advertised.as_deref(), kafka_addr)?;
-        let memory = flags.memory.map_or_else(|| file.parsed("memory"), |m| Ok(Some(m)))?;
-        let memory = memory.map_or_else(|| default_memory(shards), |Size(bytes)| bytes);
-        if memory < MEMORY_A_CORE_MIN * u64::from(shards) {
-            let least = (MEMORY_A_CORE_MIN * u64::from(shards)) >> 20;
-            return Err(format!("--memory: expected at least 64MiB a core, that is {least}MiB for {shards} cores"));
-        }
-        let data_dir: Option<PathBuf> =
-            flags.data_dir.clone().map_or_else(|| file.parsed("data_dir"), |d| Ok(Some(d)))?;
-        let data_dir = match (data_dir, kafka.get("log.dirs")) {
-            (Some(dir), _) => dir,
-            (None, Some(dirs)) if dirs.contains(',') => {
-                return Err(format!("log.dirs = {dirs}: expected one directory"));
-            }
-            (None, Some(dir)) => PathBuf::from(dir),
-            (None, None) => PathBuf::from("heddle-data"),
-        };
-        let node_id = flags.node_id.map_or_else(|| file.parsed("node_id"), |n| Ok(Some(n)))?;
-        let node_id = match (node_id, kafka.get("node.id").or(kafka.get("broker.id").filter(|id| id.trim() != "-1"))) {
-            (Some(id), _) => id,
-            (None, Some(text)) => text
-                .parse()
-                .ok()
-                .filter(|id| *id >= 0)
-                .ok_or_else(|| format!("node.id = {text}: expected a number from 0 to {}", i32::MAX))?,
-            (None, None) => 1,
-        };
+        let data_dir = data_dir(&file, flags.data_dir.as_deref(), &kafka)?;
+        let node_id = node_id(&file, flags.node_id, &kafka)?;
         // Administrators are shown what is in force, wherever it was given.
         let log_dirs = std::path::absolute(&data_dir).unwrap_or_else(|_| data_dir.clone());
         for (name, value) in [
@@ -103,84 +70,104 @@ impl Options {
             kafka_addr,
             advertised_host,
             advertised_port,
-            admin_addr: match flags.admin_addr {
-                Some(addr) => addr,
-                None => file.parsed("admin_addr")?.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 9644))),
-            },
+            admin_addr,
             shards,
-            cpus,
+            cpus: machine.own_cpus(),
             memory,
             node_id,
-            spin_us: flags.spin_us.map_or_else(|| file.parsed("spin_us"), |n| Ok(Some(n)))?.unwrap_or(0),
+            spin_us: file.given(flags.spin_us, "spin_us")?.map_or(0, |given| given.value),
+            log_level: file.given(flags.log_level, "log_level")?.map_or(LogLevel::Info, |given| given.value),
             kafka: BrokerConfig::parse(kafka).map_err(|e| e.to_string())?,
             trace_writes: flags.trace_writes.clone(),
         })
     }
+
+    /// Where the data is, by the same rules, for who needs no more than that.
+    ///
+    /// # Errors
+    /// As `read`.
+    pub fn data_dir(config: Option<&Path>, flag: Option<&Path>) -> Result<PathBuf, String> {
+        let file = File::read(config)?;
+        data_dir(&file, flag, &kafka_configs(&file, &[])?)
+    }
 }
 
-/// The file's values as text, Kafka's configs flattened to their dotted names.
-struct File {
-    name: String,
-    values: BTreeMap<String, String>,
-    kafka: BTreeMap<String, String>,
+fn shards(file: &File, flag: Option<u16>, machine: &Machine) -> Result<u16, String> {
+    match file.given(flag, "shards")? {
+        Some(Given { value: 0 | 1025.., name }) => Err(format!("{name}: expected a number of cores from 1 to 1024")),
+        Some(given) => Ok(given.value),
+        None => Ok(machine.cores().clamp(1, 1024)),
+    }
 }
 
-impl File {
-    fn read(path: Option<&Path>) -> Result<File, String> {
-        let mut file = File { name: String::new(), values: BTreeMap::new(), kafka: BTreeMap::new() };
-        let Some(path) = path else { return Ok(file) };
-        file.name = path.display().to_string();
-        let text = fs::read_to_string(path).map_err(|e| format!("--config {}: {e}", file.name))?;
-        let table: toml::Table =
-            text.parse().map_err(|e: toml::de::Error| format!("{}: {}", file.name, e.message()))?;
-        for (key, value) in &table {
-            if !FILE_KEYS.contains(&key.as_str()) {
-                return Err(format!("{}: unknown option '{key}'; expected one of {}", file.name, FILE_KEYS.join(", ")));
-            }
-            match value {
-                toml::Value::Table(configs) if key == "kafka" => flatten("", configs, &mut file.kafka, &file.name)?,
-                value => {
-                    file.values.insert(key.clone(), scalar(value, key, &file.name)?);
-                }
-            }
+fn memory(file: &File, flag: Option<Size>, shards: u16, machine: u64) -> Result<u64, String> {
+    let (cores, least) = (u64::from(shards), MEMORY_A_CORE_MIN * u64::from(shards));
+    match file.given(flag, "memory")? {
+        Some(given) if given.value.0 < least => {
+            let least = least >> 20;
+            Err(format!("{}: expected at least 64MiB a core, that is {least}MiB for {shards} cores", given.name))
         }
-        Ok(file)
-    }
-
-    fn text(&self, key: &str) -> Result<Option<String>, String> {
-        Ok(self.values.get(key).cloned())
-    }
-
-    fn parsed<T: FromStr>(&self, key: &str) -> Result<Option<T>, String>
-    where
-        T::Err: std::fmt::Display,
-    {
-        let Some(text) = self.values.get(key) else { return Ok(None) };
-        text.parse().map(Some).map_err(|e| format!("{}: {key} = {text}: {e}", self.name))
+        Some(given) => Ok(given.value.0),
+        None => Ok((machine / 4).clamp(least, MEMORY_A_CORE_DEFAULT * cores)),
     }
 }
 
-fn flatten(prefix: &str, table: &toml::Table, into: &mut BTreeMap<String, String>, file: &str) -> Result<(), String> {
-    for (key, value) in table {
-        let name = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
-        match value {
-            toml::Value::Table(inner) => flatten(&name, inner, into, file)?,
-            value => {
-                into.insert(name.clone(), scalar(value, &name, file)?);
-            }
+fn kafka_addr(file: &File, flag: Option<String>, kafka: &BTreeMap<String, String>) -> Result<Address, String> {
+    let (name, text) = match (file.given(flag, "kafka_addr")?, kafka.get("listeners")) {
+        (Some(given), _) => (given.name, given.value),
+        (None, Some(listeners)) => {
+            let address = plaintext("listeners", listeners)?;
+            // No host means all addresses.
+            let whole = if address.starts_with(':') { format!("0.0.0.0{address}") } else { address.to_owned() };
+            (format!("listeners = {listeners}"), whole)
         }
-    }
-    Ok(())
+        (None, None) => ("the default Kafka address".into(), "127.0.0.1:9092".into()),
+    };
+    Address::resolve(&name, &text)?.with_port(&name)
 }
 
-fn scalar(value: &toml::Value, key: &str, file: &str) -> Result<String, String> {
-    match value {
-        toml::Value::String(text) => Ok(text.clone()),
-        toml::Value::Integer(number) => Ok(number.to_string()),
-        toml::Value::Float(number) => Ok(number.to_string()),
-        toml::Value::Boolean(yes) => Ok(yes.to_string()),
-        _ => Err(format!("{file}: {key}: expected a text, a number, true or false")),
+/// The address that clients are told: as given, or the one listened on, by the machine's name if that is all addresses.
+fn advertised(
+    file: &File,
+    flag: Option<String>,
+    kafka: &BTreeMap<String, String>,
+    kafka_addr: &Address,
+) -> Result<(String, u16), String> {
+    match (file.given(flag, "advertised_addr")?, kafka.get("advertised.listeners")) {
+        (Some(given), _) => address::split(&given.name, &given.value),
+        (None, Some(listeners)) => {
+            let name = format!("advertised.listeners = {listeners}");
+            address::split(&name, plaintext("advertised.listeners", listeners)?)
+        }
+        (None, None) if kafka_addr.addr.ip().is_unspecified() => {
+            let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+            let host = host.ok_or("the machine has no host name to advertise; give --advertised-addr HOST:PORT")?;
+            Ok((host, kafka_addr.addr.port()))
+        }
+        (None, None) => Ok((kafka_addr.host.clone(), kafka_addr.addr.port())),
     }
+}
+
+fn data_dir(file: &File, flag: Option<&Path>, kafka: &BTreeMap<String, String>) -> Result<PathBuf, String> {
+    if let Some(dir) = flag {
+        return Ok(dir.to_path_buf());
+    }
+    match (file.given::<String>(None, "data_dir")?, kafka.get("log.dirs")) {
+        (Some(given), _) => Ok(PathBuf::from(given.value)),
+        (None, Some(dirs)) if dirs.contains(',') => Err(format!("log.dirs = {dirs}: expected one directory")),
+        (None, Some(dir)) => Ok(PathBuf::from(dir)),
+        (None, None) => Ok(PathBuf::from("heddle-data")),
+    }
+}
+
+fn node_id(file: &File, flag: Option<i32>, kafka: &BTreeMap<String, String>) -> Result<i32, String> {
+    let of_kafka = kafka.get("node.id").or(kafka.get("broker.id").filter(|id| id.trim() != "-1"));
+    let (id, name) = match (file.given(flag, "node_id")?, of_kafka) {
+        (Some(given), _) => (Some(given.value), given.name),
+        (None, Some(text)) => (text.trim().parse().ok(), format!("node.id = {text}")),
+        (None, None) => return Ok(1),
+    };
+    id.filter(|id| *id >= 0).ok_or_else(|| format!("{name}: expected a number from 0 to {}", i32::MAX))
 }
 
 /// Kafka's configs as given, all valid.
@@ -203,66 +190,14 @@ fn plaintext<'a>(name: &str, listeners: &'a str) -> Result<&'a str, String> {
     if address.contains(',') { Err(expected()) } else { Ok(address) }
 }
 
-/// `listeners` in Kafka's words. No host means all addresses.
-fn listening(listeners: &str) -> Result<SocketAddr, String> {
-    let address = plaintext("listeners", listeners)?;
-    let whole = if address.starts_with(':') { format!("0.0.0.0{address}") } else { address.to_owned() };
-    whole.parse().map_err(|_| format!("listeners = {listeners}: expected PLAINTEXT://IP:PORT"))
-}
-
 fn endpoint(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
-/// Port 0 becomes a free port now, because clients are told a port before the cores listen on it.
-fn with_port(addr: SocketAddr) -> Result<SocketAddr, String> {
-    if addr.port() != 0 {
-        return Ok(addr);
-    }
-    let found = TcpListener::bind(addr).and_then(|listener| listener.local_addr());
-    found.map_err(|e| format!("--kafka-addr {addr}: no free port: {e}"))
-}
-
-fn advertise(given: Option<&str>, kafka_addr: SocketAddr) -> Result<(String, u16), String> {
-    let Some(given) = given else {
-        let host = if kafka_addr.ip().is_unspecified() {
-            nix::unistd::gethostname()
-                .ok()
-                .and_then(|name| name.into_string().ok())
-                .ok_or("the machine has no host name to advertise; give --advertised-addr HOST:PORT")?
-        } else {
-            kafka_addr.ip().to_string()
-        };
-        return Ok((host, kafka_addr.port()));
-    };
-    let expected = || format!("--advertised-addr {given}: expected HOST:PORT, as broker1.example:9092");
-    let (host, port) = given.rsplit_once(':').ok_or_else(expected)?;
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let port = port.parse().map_err(|_| expected())?;
-    if host.is_empty() { Err(expected()) } else { Ok((host.into(), port)) }
-}
-
-/// The CPUs that this process may run on.
-fn allowed_cpus() -> Vec<usize> {
-    use nix::sched::{CpuSet, sched_getaffinity};
-    let set = sched_getaffinity(nix::unistd::Pid::from_raw(0)).unwrap_or_default();
-    let cpus: Vec<usize> = (0..CpuSet::count()).filter(|cpu| set.is_set(*cpu).unwrap_or(false)).collect();
-    if cpus.is_empty() { vec![0] } else { cpus }
-}
-
-fn default_memory(shards: u16) -> u64 {
-    let total = fs::read_to_string("/proc/meminfo")
-        .ok()
-        .and_then(|text| {
-            text.lines().find_map(|line| line.strip_prefix("MemTotal:")?.split_whitespace().next()?.parse::<u64>().ok())
-        })
-        .map_or(4 << 30, |kib| kib << 10);
-    let cores = u64::from(shards);
-    (total / 4).clamp(MEMORY_A_CORE_MIN * cores, MEMORY_A_CORE_DEFAULT * cores)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn flags(set: &[&str]) -> StartFlags {
@@ -318,6 +253,18 @@ mod tests {
         fs::write(&path, "shard = 3\n").unwrap();
         let text = Options::read(&flags).unwrap_err();
         assert!(text.contains("unknown option 'shard'") && text.contains("shards"), "{text}");
+        let name = path.display();
+        for (wrong, said) in [
+            ("shards = 0", "shards = 0: expected a number"),
+            ("memory = \"1MiB\"", "memory = 1MiB: expected at least"),
+            ("kafka_addr = \"here\"", "kafka_addr = here: expected HOST:PORT"),
+            ("log_level = \"loud\"", "log_level = loud: "),
+            ("node_id = -3", "node_id = -3: expected a number"),
+        ] {
+            fs::write(&path, wrong).unwrap();
+            let text = Options::read(&flags).unwrap_err();
+            assert!(text.starts_with(&format!("{name}: {said}")), "{text}");
+        }
         fs::remove_dir_all(dir).unwrap();
     }
 
@@ -335,10 +282,20 @@ mod tests {
 
     #[test]
     fn addresses_are_advertised_as_given() {
-        let addr = SocketAddr::from(([127, 0, 0, 1], 9092));
-        assert_eq!(advertise(Some("broker.example:19092"), addr), Ok(("broker.example".into(), 19092)));
-        assert_eq!(advertise(Some("[::1]:9092"), addr), Ok(("::1".into(), 9092)));
-        assert!(advertise(Some("broker.example"), addr).unwrap_err().contains("HOST:PORT"));
-        assert_ne!(with_port(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap().port(), 0);
+        let advertised = |listen: &str, told: Option<&str>| {
+            let flags = StartFlags {
+                kafka_addr: Some(listen.into()),
+                advertised_addr: told.map(String::from),
+                ..StartFlags::default()
+            };
+            Options::read(&flags).map(|options| (options.advertised_host, options.advertised_port))
+        };
+        let any = "127.0.0.1:9092";
+        assert_eq!(advertised(any, Some("broker.example:19092")), Ok(("broker.example".into(), 19092)));
+        assert_eq!(advertised(any, Some("[::1]:9092")), Ok(("::1".into(), 9092)));
+        assert_eq!(advertised(any, None), Ok(("127.0.0.1".into(), 9092)));
+        assert_eq!(advertised("localhost:9092", None), Ok(("localhost".into(), 9092)), "a name stays one");
+        assert!(advertised(any, Some("broker.example")).unwrap_err().contains("HOST:PORT"));
+        assert_ne!(advertised("127.0.0.1:0", None).unwrap().1, 0);
     }
 }

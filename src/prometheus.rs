@@ -1,26 +1,50 @@
 //! Metrics as Prometheus text (exposition format 0.0.4), one series per core where a core is the unit.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use heddle_api::Histogram;
+use heddle_api::{Histogram, REQUEST_BOUNDS_US};
 use heddle_group::Commit;
 use heddle_shard::{Metrics, TURN_BOUNDS_US};
 use heddle_uring::{SYNC_BOUNDS_US, Stats as DriverStats};
 
-use crate::lag::Lag;
+use crate::lag::{Lag, Topic};
+use crate::process::Process;
 
-/// `lag` is left out if a core did not tell its part in time.
-pub fn write(shards: &[Metrics], drivers: &[DriverStats], lag: Option<&Lag>) -> String {
-    let mut page = Page { text: String::with_capacity(32 * 1024) };
-    requests(&mut page, shards);
-    network(&mut page, shards, drivers);
-    journal(&mut page, shards, drivers);
+/// Everything that a page is written from.
+pub struct Scrape<'a> {
+    /// The cores that answered in time.
+    pub shards: &'a [Metrics],
+    /// All cores.
+    pub drivers: &'a [DriverStats],
+    /// `None`: a core did not tell its part in time.
+    pub lag: Option<&'a Lag>,
+    pub process: Process,
+    /// When the process began, seconds since 1970.
+    pub since: f64,
+    /// Size of the data directory's file system, and what is free of it. Bytes.
+    pub space: Option<(u64, u64)>,
+}
+
+/// What is summed over the cores is left out if one did not answer: a sum without it would take a counter back.
+pub fn write(scrape: &Scrape<'_>) -> String {
+    let mut page = Page { text: String::with_capacity(64 * 1024) };
+    let (shards, drivers) = (scrape.shards, scrape.drivers);
+    process(&mut page, scrape);
+    if shards.len() == drivers.len() {
+        requests(&mut page, shards);
+    }
+    network(&mut page, shards);
+    journal(&mut page, shards);
+    disk(&mut page, scrape);
     memory(&mut page, shards);
+    partitions(&mut page, shards);
     compaction(&mut page, shards);
     turns(&mut page, shards, drivers);
-    if let Some(lag) = lag {
+    if let Some(lag) = scrape.lag {
         groups(&mut page, lag);
+        topics(&mut page, lag);
     }
     page.text
 }
@@ -56,33 +80,46 @@ impl Page {
         }
     }
 
-    /// One core's counts by fixed bounds, longer ones last; bounds and sum in microseconds, written in seconds.
-    fn bounded(&mut self, name: &str, shard: usize, bounds_us: &[u64], counts: &[u64], sum_us: u64) {
+    /// Counts by fixed bounds, those above all of them last; bounds and sum in microseconds, written in seconds.
+    fn bounded(&mut self, name: &str, labels: &str, bounds_us: &[u64], counts: &[u64], sum_us: u64) {
         let mut seen = 0;
         for (bound, count) in bounds_us.iter().zip(counts) {
             seen += count;
             let le = *bound as f64 / 1e6;
-            self.value(&format!("{name}_bucket"), &format!("shard=\"{shard}\",le=\"{le}\""), seen);
+            self.value(&format!("{name}_bucket"), &format!("{labels},le=\"{le}\""), seen);
         }
         let all: u64 = counts.iter().sum();
-        self.value(&format!("{name}_bucket"), &format!("shard=\"{shard}\",le=\"+Inf\""), all);
-        self.value(&format!("{name}_sum"), &format!("shard=\"{shard}\""), sum_us as f64 / 1e6);
-        self.value(&format!("{name}_count"), &format!("shard=\"{shard}\""), all);
+        self.value(&format!("{name}_bucket"), &format!("{labels},le=\"+Inf\""), all);
+        self.value(&format!("{name}_sum"), labels, sum_us as f64 / 1e6);
+        self.value(&format!("{name}_count"), labels, all);
     }
 
-    /// `labels` without braces; values recorded in microseconds, written in seconds.
-    fn histogram(&mut self, name: &str, labels: &str, histogram: &Histogram) {
-        let comma = if labels.is_empty() { "" } else { "," };
-        let mut seen = 0;
-        for (upper_us, count) in histogram.buckets() {
-            seen += count;
-            let le = upper_us as f64 / 1e6;
-            self.value(&format!("{name}_bucket"), &format!("{labels}{comma}le=\"{le}\""), seen);
+    /// One value without labels, if it is known.
+    fn single(&mut self, name: &str, kind: &str, help: &str, value: Option<impl std::fmt::Display>) {
+        if let Some(value) = value {
+            self.head(name, kind, help);
+            self.value(name, "", value);
         }
-        self.value(&format!("{name}_bucket"), &format!("{labels}{comma}le=\"+Inf\""), histogram.count());
-        self.value(&format!("{name}_sum"), labels, histogram.sum_us() as f64 / 1e6);
-        self.value(&format!("{name}_count"), labels, histogram.count());
     }
+}
+
+fn process(page: &mut Page, scrape: &Scrape<'_>) {
+    let name = "heddle_build_info";
+    page.head(name, "gauge", "Always 1; the version is in the label.");
+    page.value(name, concat!("version=\"", env!("CARGO_PKG_VERSION"), "\""), 1);
+    let help = "Cores of the broker, and of these those that answered this scrape in time.";
+    page.single("heddle_cores", "gauge", help, Some(scrape.drivers.len()));
+    page.single("heddle_cores_answering", "gauge", help, Some(scrape.shards.len()));
+    let process = &scrape.process;
+    let help = "User and system CPU time.";
+    page.single("process_cpu_seconds_total", "counter", help, process.cpu_seconds);
+    page.single("process_resident_memory_bytes", "gauge", "Resident memory.", process.resident_bytes);
+    page.single("process_virtual_memory_bytes", "gauge", "Virtual memory.", process.virtual_bytes);
+    page.single("process_threads", "gauge", "Threads.", process.threads);
+    page.single("process_open_fds", "gauge", "Open file descriptors.", process.open_files);
+    page.single("process_max_fds", "gauge", "The most there may be.", process.open_files_max);
+    let help = "When the process began, seconds since 1970.";
+    page.single("process_start_time_seconds", "gauge", help, Some(scrape.since));
 }
 
 fn requests(page: &mut Page, shards: &[Metrics]) {
@@ -93,12 +130,28 @@ fn requests(page: &mut Page, shards: &[Metrics]) {
         let mut all = Histogram::default();
         shards.iter().filter_map(|m| m.api.apis.get(at)).for_each(|of| all.merge(&of.latency));
         if all.count() > 0 {
-            page.histogram(name, &format!("api=\"{}\"", api.name), &all);
+            let labels = format!("api=\"{}\"", api.name);
+            page.bounded(name, &labels, &REQUEST_BOUNDS_US, all.counts(), all.sum_us());
+        }
+    }
+    let name = "heddle_request_errors_total";
+    page.head(
+        name,
+        "counter",
+        "Errors in answers, by Kafka API and code: one for each partition, topic or group with it.",
+    );
+    for (at, api) in first.api.apis.iter().enumerate() {
+        let mut all = BTreeMap::new();
+        for (code, count) in shards.iter().filter_map(|m| m.api.apis.get(at)).flat_map(|of| &of.errors) {
+            *all.entry(*code).or_insert(0) += count;
+        }
+        for (code, count) in all {
+            page.value(name, &format!("api=\"{}\",error=\"{}\"", api.name, code.name()), count);
         }
     }
 }
 
-fn network(page: &mut Page, shards: &[Metrics], drivers: &[DriverStats]) {
+fn network(page: &mut Page, shards: &[Metrics]) {
     let of = |m: &Metrics| m.api.bytes_in as f64;
     page.by_shard("heddle_received_bytes_total", "counter", "Bytes received from clients.", shards, of);
     let of = |m: &Metrics| m.api.bytes_out as f64;
@@ -110,7 +163,13 @@ fn network(page: &mut Page, shards: &[Metrics], drivers: &[DriverStats]) {
     let of = |m: &Metrics| m.api.in_flight as f64;
     page.by_shard("heddle_requests_in_flight", "gauge", "Requests not yet answered.", shards, of);
     let of = |m: &Metrics| m.api.asks as f64;
-    page.by_shard("heddle_asks_in_flight", "gauge", "Questions between cores not yet answered.", shards, of);
+    page.by_shard(
+        "heddle_asks_in_flight",
+        "gauge",
+        "Questions of requests to partitions and groups, not yet answered.",
+        shards,
+        of,
+    );
     let of = |m: &Metrics| m.api.fetch_sessions as f64;
     page.by_shard("heddle_fetch_sessions", "gauge", "Incremental fetch sessions kept.", shards, of);
     let name = "heddle_connections_closed_total";
@@ -120,11 +179,9 @@ fn network(page: &mut Page, shards: &[Metrics], drivers: &[DriverStats]) {
             page.value(name, &format!("shard=\"{}\",reason=\"{reason}\"", m.shard), count);
         }
     }
-    let of = |s: &DriverStats| s.accepted as f64;
-    page.by_driver("heddle_accepted_total", "counter", "Sockets accepted.", drivers, of);
 }
 
-fn journal(page: &mut Page, shards: &[Metrics], drivers: &[DriverStats]) {
+fn journal(page: &mut Page, shards: &[Metrics]) {
     let of = |m: &Metrics| m.journal.frames as f64;
     page.by_shard("heddle_journal_frames_total", "counter", "Durable writes of the journal.", shards, of);
     let of = |m: &Metrics| m.journal.frame_bytes as f64;
@@ -133,6 +190,22 @@ fn journal(page: &mut Page, shards: &[Metrics], drivers: &[DriverStats]) {
     page.by_shard("heddle_journal_payload_bytes_total", "counter", "Bytes of records in them.", shards, of);
     let of = |m: &Metrics| m.journal_waiting_bytes as f64;
     page.by_shard("heddle_journal_waiting_bytes", "gauge", "Records that wait for a frame.", shards, of);
+    let of = |m: &Metrics| m.journal.write_failures as f64;
+    let help = "Writes of the journal that the disk refused.";
+    page.by_shard("heddle_journal_write_failures_total", "counter", help, shards, of);
+    let of = |m: &Metrics| m.journal.files_refused as f64;
+    let help = "Times a file of the journal could not be made.";
+    page.by_shard("heddle_journal_files_refused_total", "counter", help, shards, of);
+    let of = |m: &Metrics| m.journal.stalls as f64;
+    let help = "Times the journal found no file to write to.";
+    page.by_shard("heddle_journal_stalls_total", "counter", help, shards, of);
+    let of = |m: &Metrics| f64::from(u8::from(m.refusing_records));
+    let help = "1: records of clients are refused, for the disk takes no more.";
+    page.by_shard("heddle_refusing_records", "gauge", help, shards, of);
+}
+
+fn disk(page: &mut Page, scrape: &Scrape<'_>) {
+    let drivers = scrape.drivers;
     let of = |s: &DriverStats| s.disk_written_bytes as f64;
     let help = "Bytes written to disk, journal and segments; over the payload bytes this is the write amplification.";
     page.by_driver("heddle_disk_written_bytes_total", "counter", help, drivers, of);
@@ -142,33 +215,48 @@ fn journal(page: &mut Page, shards: &[Metrics], drivers: &[DriverStats]) {
     page.by_driver("heddle_disk_read_bytes_total", "counter", "Bytes read from disk.", drivers, of);
     let of = |s: &DriverStats| s.disk_reads as f64;
     page.by_driver("heddle_disk_reads_total", "counter", "Disk reads.", drivers, of);
+    let of = |s: &DriverStats| s.disk_syncs as f64;
+    page.by_driver("heddle_disk_syncs_total", "counter", "Syncs of files.", drivers, of);
+    let of = |s: &DriverStats| s.cold as f64;
+    let help = "File operations done off the core's loop: opening, removing, allocating, listing.";
+    page.by_driver("heddle_disk_cold_operations_total", "counter", help, drivers, of);
     let name = "heddle_disk_sync_duration_seconds";
     page.head(name, "histogram", "Durable writes and syncs, from their submission to their completion.");
     for (shard, of) in drivers.iter().enumerate() {
-        page.bounded(name, shard, &SYNC_BOUNDS_US, &of.syncs.counts, of.syncs.sum_us);
+        page.bounded(name, &format!("shard=\"{shard}\""), &SYNC_BOUNDS_US, &of.syncs.counts, of.syncs.sum_us);
     }
+    let (total, free) = scrape.space.unzip();
+    page.single("heddle_data_directory_size_bytes", "gauge", "Size of the data directory's file system.", total);
+    page.single("heddle_data_directory_free_bytes", "gauge", "What the broker may still write there.", free);
 }
 
 fn memory(page: &mut Page, shards: &[Metrics]) {
     let name = "heddle_memory_bytes";
-    page.head(name, "gauge", "Memory in use by purpose; limit is what the core may use.");
+    page.head(name, "gauge", "Memory in use, by purpose.");
     for m in shards {
         let uses = [
             ("tail", m.tail_bytes),
             ("cache", m.cached_bytes),
             ("requests", m.request_bytes),
             ("compaction", m.compaction_map_bytes),
-            ("limit", m.memory_bytes),
         ];
         for (purpose, bytes) in uses {
             page.value(name, &format!("shard=\"{}\",purpose=\"{purpose}\"", m.shard), bytes);
         }
     }
+    let of = |m: &Metrics| m.memory_bytes as f64;
+    page.by_shard("heddle_memory_limit_bytes", "gauge", "Memory that the core may use for these.", shards, of);
+}
+
+fn partitions(page: &mut Page, shards: &[Metrics]) {
     let of = |m: &Metrics| m.partitions as f64;
     page.by_shard("heddle_partitions", "gauge", "Replicas on the core.", shards, of);
     let of = |m: &Metrics| m.damaged_partitions as f64;
     let help = "Replicas whose journal is damaged: read-only until repaired.";
     page.by_shard("heddle_damaged_partitions", "gauge", help, shards, of);
+    let of = |m: &Metrics| m.failed_removals as f64;
+    let help = "Files of segments that could not be removed since their partition was loaded.";
+    page.by_shard("heddle_failed_removals", "gauge", help, shards, of);
 }
 
 fn compaction(page: &mut Page, shards: &[Metrics]) {
@@ -192,14 +280,25 @@ fn turns(page: &mut Page, shards: &[Metrics], drivers: &[DriverStats]) {
     page.head(name, "histogram", "Length of a core's turns.");
     for m in shards {
         let turns = &m.gauges;
-        page.bounded(name, usize::from(m.shard), &TURN_BOUNDS_US, &turns.turns, turns.turns_us);
+        page.bounded(name, &format!("shard=\"{}\"", m.shard), &TURN_BOUNDS_US, &turns.turns, turns.turns_us);
     }
-    let of = |m: &Metrics| m.queued_asks as f64;
-    page.by_shard("heddle_queued_asks", "gauge", "Questions waiting within a core.", shards, of);
     let of = |s: &DriverStats| s.parks as f64;
     page.by_driver("heddle_parks_total", "counter", "Times the core went to sleep.", drivers, of);
     let of = |s: &DriverStats| s.enters as f64;
     page.by_driver("heddle_ring_enters_total", "counter", "System calls of the ring.", drivers, of);
+    let of = |s: &DriverStats| s.completions as f64;
+    page.by_driver("heddle_ring_completions_total", "counter", "Operations that the ring completed.", drivers, of);
+    let of = |s: &DriverStats| s.spins_won as f64;
+    let help = "Times the core waited by spinning and something came.";
+    page.by_driver("heddle_spins_won_total", "counter", help, drivers, of);
+    let of = |s: &DriverStats| s.mail_out as f64;
+    page.by_driver("heddle_mail_total", "counter", "Letters to other cores.", drivers, of);
+    let of = |s: &DriverStats| s.doorbells as f64;
+    let help = "Times another core was woken because there was mail for it.";
+    page.by_driver("heddle_doorbells_total", "counter", help, drivers, of);
+    let of = |s: &DriverStats| s.works as f64;
+    let help = "Pieces of work handed to helper threads, as compression is.";
+    page.by_driver("heddle_works_total", "counter", help, drivers, of);
 }
 
 /// The names of committed offsets and lag are those of kafka_exporter, which dashboards and alerts know.
@@ -228,6 +327,28 @@ fn groups(page: &mut Page, lag: &Lag) {
     }
 }
 
+fn topics(page: &mut Page, lag: &Lag) {
+    type Of = fn(&Topic) -> u64;
+    let columns: [(&str, &str, &str, Of); 4] = [
+        ("heddle_topic_size_bytes", "gauge", "Bytes of the topic's logs.", |t| t.bytes),
+        ("heddle_topic_received_bytes_total", "counter", "Bytes of batches taken, since start.", |t| {
+            t.traffic.received_bytes
+        }),
+        ("heddle_topic_received_records_total", "counter", "Records taken, since start.", |t| {
+            t.traffic.received_records
+        }),
+        ("heddle_topic_sent_bytes_total", "counter", "Bytes of batches read for fetches, since start.", |t| {
+            t.traffic.sent_bytes
+        }),
+    ];
+    for (name, kind, help, of) in columns {
+        page.head(name, kind, help);
+        for (topic, found) in lag.topics() {
+            page.value(name, &format!("topic=\"{topic}\""), of(found));
+        }
+    }
+}
+
 /// A label's value in the text format: group ids may hold anything.
 fn label(text: &str) -> Cow<'_, str> {
     if !text.contains(['\\', '"', '\n']) {
@@ -239,6 +360,42 @@ fn label(text: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn page() -> Page {
+        Page { text: String::new() }
+    }
+
+    /// What Prometheus sums over brokers and computes quantiles of must have the same bounds everywhere.
+    #[test]
+    fn every_bound_is_written_also_of_empty_buckets() {
+        let mut page = page();
+        page.bounded("x", "api=\"a\"", &[1_000, 2_000_000], &[0, 3, 1], 5_000_000);
+        let lines = [
+            "x_bucket{api=\"a\",le=\"0.001\"} 0",
+            "x_bucket{api=\"a\",le=\"2\"} 3",
+            "x_bucket{api=\"a\",le=\"+Inf\"} 4",
+            "x_sum{api=\"a\"} 5",
+            "x_count{api=\"a\"} 4",
+        ];
+        assert_eq!(page.text.lines().collect::<Vec<_>>(), lines);
+    }
+
+    #[test]
+    fn a_core_that_is_silent_leaves_a_gap_and_no_smaller_sum() {
+        let drivers = [DriverStats::default(), DriverStats::default()];
+        let (lag, space) = (None, Some((100, 40)));
+        let page = write(&Scrape { shards: &[], drivers: &drivers, lag, process: Process::read(), since: 1.5, space });
+        assert!(!page.contains("heddle_request_duration_seconds"), "{page}");
+        for line in [
+            "heddle_cores 2",
+            "heddle_cores_answering 0",
+            "process_start_time_seconds 1.5",
+            "heddle_data_directory_free_bytes 40",
+            "heddle_parks_total{shard=\"1\"} 0",
+        ] {
+            assert!(page.lines().any(|found| found == line), "{line} is not in {page}");
+        }
+    }
 
     #[test]
     fn a_label_holds_any_text() {

@@ -1,23 +1,24 @@
 //! From options to running cores, and to their end.
 
-use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc;
 
 use heddle_api::ApiConfig;
 use heddle_controller::Broker;
 use heddle_model::limits::{JOURNAL_FILE_BYTES, JOURNAL_FILES};
 use heddle_model::{NodeId, ShardId};
 use heddle_shard::{Mail, Notice, Shard, ShardConfig};
-use heddle_uring::{CoreConfig, Running};
+use heddle_uring::{CoreConfig, FromCore, Running};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::sys::signal::{SigSet, Signal};
+use tracing::level_filters::LevelFilter;
 
-use crate::admin::{self, Told};
+use crate::admin::{self, Admin, Told};
 use crate::cli::{RepairFlags, StartFlags};
 use crate::directory;
+use crate::level::log;
 use crate::options::Options;
+use crate::signals;
 
 /// Standard error, where a line that cannot be written is dropped: the log may be a file on the disk that is full, and
 /// that must not end the broker (trap 18).
@@ -38,7 +39,7 @@ impl Write for Log {
 /// What the main thread waits for.
 enum Said {
     Signal,
-    Notice(Notice),
+    Core(FromCore<Mail>),
 }
 
 /// Run the broker until it is asked to stop.
@@ -48,71 +49,87 @@ pub fn start(options: Options) -> Result<(), String> {
 
 /// Recover a stopped broker's journals, say what is damaged, and end.
 pub fn repair(flags: &RepairFlags) -> Result<(), String> {
-    let data_dir = flags.data_dir.clone().unwrap_or_else(|| "heddle-data".into());
+    let data_dir = Options::data_dir(flags.config.as_deref(), flags.data_dir.as_deref())?;
+    if !data_dir.is_dir() {
+        return Err(format!("data directory {}: there is none", data_dir.display()));
+    }
     // As many cores as there are journals: a repair moves nothing from one to another.
     let shards = Some(directory::journals(&data_dir).max(1));
-    let start = StartFlags { data_dir: Some(data_dir), shards, ..StartFlags::default() };
-    let options = Options::read(&start)?;
-    if !options.data_dir.is_dir() {
-        return Err(format!("data directory {}: there is none", options.data_dir.display()));
-    }
-    run(options, true, flags.accept_loss)?;
+    let config = flags.config.clone();
+    let start = StartFlags { config, data_dir: Some(data_dir), shards, ..StartFlags::default() };
+    run(Options::read(&start)?, true, flags.accept_loss)?;
     println!("no partition is damaged");
     Ok(())
 }
 
 fn run(options: Options, repair_only: bool, accept_loss: bool) -> Result<(), String> {
-    tracing_subscriber::fmt().with_writer(|| Log).with_target(false).log_internal_errors(false).init();
+    tracing_subscriber::fmt()
+        .with_writer(|| Log)
+        .with_ansi(io::stderr().is_terminal())
+        .with_max_level(LevelFilter::from(options.log_level))
+        .with_target(false)
+        .log_internal_errors(false)
+        .init();
     let _held = directory::hold(&options.data_dir)?;
     raise_open_files();
     let (said, hear) = mpsc::channel();
-    wait_for_signals(said.clone())?;
+    let on_signal = said.clone();
+    // Before any other thread exists: those that come have the signals blocked too.
+    signals::wait(move || on_signal.send(Said::Signal).is_ok())?;
+    // Before the cores run: who cannot have the port must not have begun.
+    let bound = if repair_only { None } else { Some(admin::bind(options.admin_addr)?) };
 
-    let cores = cores(&options);
     let shard_config = shard_config(&options, repair_only, accept_loss)?;
-    let mut driver = heddle_uring::Options::new(cores);
+    let mut driver = heddle_uring::Options::new(cores(&options));
     driver.trace_writes = options.trace_writes.clone();
     let running = heddle_uring::start(
         driver,
         move |shard| Shard::new(shard, shard_config.clone()),
-        move |_from, mail| {
-            if let Mail::Notice(notice) = mail {
-                // The main thread listens until all cores have ended.
-                let _ = said.send(Said::Notice(notice));
-            }
-        },
+        // The main thread listens until all cores have ended.
+        move |_from, told| drop(said.send(Said::Core(told))),
     )
     .map_err(|e| format!("cannot start: {e}"))?;
     let running = Arc::new(running);
-    let admin = if repair_only { None } else { Some(admin::Admin::start(options.admin_addr, running.clone())?) };
+    let admin = bound.map(|bound| bound.serve(running.clone(), options.data_dir.clone())).transpose()?;
 
     let mut failed = None;
-    let mut halted = 0;
-    while halted < options.shards {
-        match hear.recv() {
-            Ok(Said::Signal) => {
-                tracing::info!("stopping");
+    let (mut ended, mut stopping) = (0, false);
+    while ended < options.shards {
+        let Ok(said) = hear.recv() else { return Err("all cores went away without a word".into()) };
+        match said {
+            Said::Signal if stopping => {
+                tracing::warn!("asked again: ends at once");
+                std::process::exit(1);
+            }
+            Said::Signal => {
+                tracing::info!("stopping; asked again, it ends at once");
+                stopping = true;
                 running.stop();
             }
-            Ok(Said::Notice(Notice::Serving(addr))) => say_serving(&options, addr),
-            Ok(Said::Notice(Notice::Log(text))) => tracing::info!("{text}"),
-            Ok(Said::Notice(Notice::Failed(text))) => {
-                failed.get_or_insert(text);
-                running.stop();
-            }
-            Ok(Said::Notice(Notice::Metrics { id, metrics })) => {
-                if let Some(admin) = &admin {
-                    admin.on_told(id, Told::Metrics(metrics));
+            Said::Core(FromCore::Mail(Mail::Notice(notice))) => {
+                if let Some(text) = on_notice(notice, &options, admin.as_ref()) {
+                    failed.get_or_insert(text);
+                    running.stop();
                 }
             }
-            Ok(Said::Notice(Notice::Surveyed { id, shard, page })) => {
-                if let Some(admin) = &admin {
-                    admin.on_told(id, Told::Surveyed(shard, page));
+            Said::Core(FromCore::Mail(_)) => {}
+            Said::Core(FromCore::Warning(text)) => tracing::warn!("{text}"),
+            Said::Core(FromCore::Ended(how)) => {
+                ended += 1;
+                if let Err(text) = how {
+                    failed.get_or_insert(text);
+                    running.stop();
                 }
             }
-            Ok(Said::Notice(Notice::Halted)) => halted += 1,
-            Err(_) => return Err("all cores went away without a word".into()),
         }
+    }
+    if let Some(admin) = admin {
+        admin.end();
+    }
+    if let Some(running) = Arc::into_inner(running)
+        && let Err(text) = running.join()
+    {
+        failed.get_or_insert(text);
     }
     match failed {
         Some(text) => Err(text),
@@ -120,7 +137,26 @@ fn run(options: Options, repair_only: bool, accept_loss: bool) -> Result<(), Str
     }
 }
 
-fn say_serving(options: &Options, addr: SocketAddr) {
+/// Gives the reason if the broker cannot go on.
+fn on_notice(notice: Notice, options: &Options, admin: Option<&Admin>) -> Option<String> {
+    let tell = |id, told| {
+        if let Some(admin) = admin {
+            admin.on_told(id, told);
+        }
+    };
+    match notice {
+        Notice::Serving(addr) => say_serving(options, addr),
+        Notice::Log { level, text } => log(level, &text),
+        Notice::Failed(text) => return Some(text),
+        Notice::Metrics { id, metrics } => tell(id, Told::Metrics(metrics)),
+        Notice::Surveyed { id, shard, page } => tell(id, Told::Surveyed(shard, page)),
+        // The driver says when its thread is done, which is later.
+        Notice::Halted => {}
+    }
+    None
+}
+
+fn say_serving(options: &Options, addr: std::net::SocketAddr) {
     tracing::info!(
         "serving Kafka clients on {addr} (advertised {}:{}), admin on {}, data in {}, {} cores",
         options.advertised_host,
@@ -185,25 +221,6 @@ fn raise_open_files() {
     {
         tracing::warn!("open files stay limited to {soft}: {e}");
     }
-}
-
-/// SIGTERM and SIGINT become messages; called before any other thread exists, which then have them blocked too.
-fn wait_for_signals(said: Sender<Said>) -> Result<(), String> {
-    let mut set = SigSet::empty();
-    set.add(Signal::SIGTERM);
-    set.add(Signal::SIGINT);
-    set.thread_block().map_err(|e| format!("signals: {e}"))?;
-    std::thread::Builder::new()
-        .name("signals".into())
-        .spawn(move || {
-            while set.wait().is_ok() {
-                if said.send(Said::Signal).is_err() {
-                    return;
-                }
-            }
-        })
-        .map(|_| ())
-        .map_err(|e| format!("signals: {e}"))
 }
 
 /// The cores, as the admin server sees them.

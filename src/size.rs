@@ -1,5 +1,6 @@
 //! Sizes as people write them.
 
+use std::fmt;
 use std::str::FromStr;
 
 /// A number of bytes, read from `4GiB`, `512MiB`, `1000000`.
@@ -28,6 +29,17 @@ impl FromStr for Size {
     }
 }
 
+/// In the largest unit that divides it.
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+        match units.into_iter().find(|(unit, _)| self.0 > 0 && self.0.is_multiple_of(*unit)) {
+            Some((unit, name)) => write!(f, "{}{name}", self.0 / unit),
+            None => write!(f, "{}", self.0),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -37,6 +49,10 @@ mod tests {
         assert_eq!("4GiB".parse(), Ok(Size(4 << 30)));
         assert_eq!("512 MiB".parse(), Ok(Size(512 << 20)));
         assert_eq!("1000".parse(), Ok(Size(1000)));
+        assert_eq!(
+            ["4GiB", "1536MiB", "1000", "0"].map(|text| text.parse::<Size>().unwrap().to_string()),
+            ["4GiB", "1536MiB", "1000", "0"]
+        );
         assert!("4GB".parse::<Size>().unwrap_err().contains("512MiB"));
         assert!("".parse::<Size>().is_err());
         assert!("99999999999999999999".parse::<Size>().is_err());

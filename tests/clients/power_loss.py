@@ -1,7 +1,7 @@
 """What a disk may hold after the power failed: a recorded trace of disk operations, cut, as a data directory.
 
 The trace is what `heddle start --trace-writes FILE` records (its format stands in shards/uring/src/trace.rs). The rules
-are those of RULES.md A: a write is kept if it completed as durable, or completed before a sync of its file began that
+are those of docs/RULES.md A: a write is kept if it completed as durable, or completed before a sync of its file began that
 completed; a name is kept if it was changed before a sync of its directory began that completed. Whatever else was
 started may be kept or not: every 512-byte sector and every name by itself.
 """

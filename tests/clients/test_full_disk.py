@@ -1,5 +1,5 @@
 """The disk is full: records are refused with an error that clients retry, everything else goes on, and when space returns
-so do writes, in the same process (traps 17, 18 and 39)."""
+so do writes, in the same process (docs/TRAPS.md 17, 18, 39)."""
 
 import os
 import subprocess

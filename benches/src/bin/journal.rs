@@ -18,7 +18,7 @@ use heddle_journal::{Config, Journal, Mark, Record, ReplicaState, TailBatch};
 use heddle_model::limits::{JOURNAL_FILE_BYTES, JOURNAL_FILES, JOURNAL_FIRST_FILE_BYTES, SPAN_BYTES};
 use heddle_model::{Incarnation, Mono, NodeId, Now, Offset, Point, ReplicaNumber, ShardId, Term, Voter};
 use heddle_records::BatchBuilder;
-use heddle_uring::{CoreConfig, Options};
+use heddle_uring::{CoreConfig, FromCore, Options};
 
 const APPEND_BYTES: usize = 512;
 /// Appends of a replica between two marks.
@@ -282,13 +282,18 @@ fn main() -> io::Result<()> {
         for (replicas, under_way) in [(1, 1), (1, 64), (1, 512), (2000, 64), (2000, 512)] {
             let case = Case { replicas, under_way, neighbour, seconds };
             let data_dir = dir.join(format!("heddle-journal-{}", std::process::id()));
+            std::fs::create_dir_all(&data_dir)?;
             let (tell, hear) = mpsc::channel();
             let tell = Mutex::new(tell);
             let core = CoreConfig { shard: ShardId(0), cpu, spin_us, data_dir: data_dir.clone() };
             let running = heddle_uring::start(
                 Options::new(vec![core]),
                 move |_| Bench::new(case),
-                move |_, found| tell.lock().expect("one core sends").send(found).expect("the bench listens"),
+                move |_, told| {
+                    if let FromCore::Mail(found) = told {
+                        tell.lock().expect("one core sends").send(found).expect("the bench listens");
+                    }
+                },
             )?;
             let found = hear.recv().map_err(io::Error::other)?;
             running.join().map_err(io::Error::other)?;

@@ -341,7 +341,7 @@ impl Api {
         match started {
             Started::Done(reply) => {
                 self.jobs.release(id);
-                self.stats.apis[api].latency.record(0);
+                self.stats.apis[api].on_reply(0, &reply);
                 self.complete(conn, place, reply, view, wish);
             }
             Started::Waiting(flight) => {
@@ -395,7 +395,7 @@ impl Api {
         let Some(reply) = reply else { return self.jobs.put_back(id, job) };
         self.jobs.end(id, job.due);
         self.job_bytes -= job.held_bytes;
-        self.stats.apis[job.api].latency.record(view.now.mono.since_us(job.started));
+        self.stats.apis[job.api].on_reply(view.now.mono.since_us(job.started), &reply);
         self.complete(job.conn, job.place, reply, view, wish);
         self.advance(job.conn, view, wish);
     }
@@ -403,7 +403,7 @@ impl Api {
     /// A request's end reaches its connection.
     fn complete(&mut self, conn: ConnId, place: u64, reply: Reply, view: &View<'_>, wish: &mut Wish) {
         let parts = match reply {
-            Reply::Send(parts) => parts,
+            Reply::Send { parts, .. } => parts,
             Reply::Nothing => Vec::new(),
             Reply::Close(why) => return self.close(conn, why, view, wish),
         };
@@ -620,17 +620,18 @@ fn joined(parts: Vec<Bytes>) -> Vec<Bytes> {
 }
 
 impl Closed {
-    fn name(self) -> &'static str {
+    /// As a label of metrics.
+    pub(crate) fn name(self) -> &'static str {
         match self {
-            Closed::FrameSize => "frame size",
+            Closed::FrameSize => "frame_size",
             Closed::Malformed => "malformed",
-            Closed::NotServed => "not served",
-            Closed::SilentProduce => "silent produce failed",
+            Closed::NotServed => "not_served",
+            Closed::SilentProduce => "silent_produce",
             Closed::Unencodable => "unencodable",
             Closed::Idle => "idle",
             Closed::Unread => "unread",
-            Closed::StalledFrame => "stalled frame",
-            Closed::TooManyConnections => "too many connections",
+            Closed::StalledFrame => "stalled_frame",
+            Closed::TooManyConnections => "too_many_connections",
             Closed::Stopping => "stopping",
         }
     }

@@ -12,6 +12,7 @@ use heddle_protocol::{Encodable, Head, HeaderVersion, StrBytes, encode_response}
 
 use crate::ask::{Answer, Ask, Target, View, Wish};
 use crate::config::ApiConfig;
+use crate::error_codes::ErrorCodes;
 use crate::fetch_sessions::FetchSessions;
 use crate::jobs::JobId;
 use crate::producer_ids::ProducerIds;
@@ -29,12 +30,21 @@ pub(crate) struct Caller {
 /// The end of a request.
 #[derive(Debug)]
 pub(crate) enum Reply {
-    /// One encoded response, with its size and header.
-    Send(Vec<Bytes>),
+    /// One encoded response, with its size and header, and the errors that it tells.
+    Send { parts: Vec<Bytes>, errors: Vec<i16> },
     /// Nothing is sent (`acks=0`).
     Nothing,
     /// The connection cannot go on.
     Close(Closed),
+}
+
+impl Reply {
+    pub fn of<R: Encodable + HeaderVersion + ErrorCodes>(version: i16, correlation_id: i32, response: &R) -> Reply {
+        match encode_response(version, correlation_id, response) {
+            Ok(frame) => Reply::Send { parts: vec![frame], errors: response.errors() },
+            Err(_) => Reply::Close(Closed::Unencodable),
+        }
+    }
 }
 
 /// Why a connection was closed from this side.
@@ -57,6 +67,21 @@ pub(crate) enum Closed {
     StalledFrame,
     TooManyConnections,
     Stopping,
+}
+
+impl Closed {
+    pub(crate) const ALL: [Closed; 10] = [
+        Closed::FrameSize,
+        Closed::Malformed,
+        Closed::NotServed,
+        Closed::SilentProduce,
+        Closed::Unencodable,
+        Closed::Idle,
+        Closed::Unread,
+        Closed::StalledFrame,
+        Closed::TooManyConnections,
+        Closed::Stopping,
+    ];
 }
 
 /// What a request's start comes to.
@@ -155,14 +180,11 @@ impl Context<'_> {
     }
 
     /// Encode a response in the request's version.
-    pub fn respond<R: Encodable + HeaderVersion>(&self, response: &R) -> Reply {
-        match encode_response(self.version(), self.caller.head.correlation_id, response) {
-            Ok(frame) => Reply::Send(vec![frame]),
-            Err(_) => Reply::Close(Closed::Unencodable),
-        }
+    pub fn respond<R: Encodable + HeaderVersion + ErrorCodes>(&self, response: &R) -> Reply {
+        Reply::of(self.version(), self.caller.head.correlation_id, response)
     }
 
-    pub fn done<R: Encodable + HeaderVersion>(&self, response: &R) -> Started {
+    pub fn done<R: Encodable + HeaderVersion + ErrorCodes>(&self, response: &R) -> Started {
         Started::Done(self.respond(response))
     }
 

@@ -1,116 +1,67 @@
-//! A latency histogram with log-linear buckets: 8 per power of two, so a value is known to about 12 %.
+//! A latency histogram with fixed bounds: every core, API and broker has the same ones, so that counts can be added and
+//! quantiles computed by whoever reads the metrics.
 
-const SUB_BITS: u32 = 3;
-const SUB: u64 = 1 << SUB_BITS;
-/// Values from 2^32 us (71 minutes) on share the last bucket.
-const BUCKETS: usize = ((32 - SUB_BITS as usize) + 1) * SUB as usize;
+/// Bounds of the buckets, inclusive. Microseconds.
+pub const REQUEST_BOUNDS_US: [u64; 20] = [
+    25, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000,
+    2_000_000, 5_000_000, 10_000_000, 30_000_000, 60_000_000,
+];
 
 /// Counts of values, microseconds.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Histogram {
-    counts: Box<[u64; BUCKETS]>,
-    count: u64,
+    counts: [u64; REQUEST_BOUNDS_US.len() + 1],
     sum_us: u64,
-    max_us: u64,
-}
-
-impl Default for Histogram {
-    fn default() -> Histogram {
-        Histogram { counts: Box::new([0; BUCKETS]), count: 0, sum_us: 0, max_us: 0 }
-    }
 }
 
 impl Histogram {
     pub fn record(&mut self, us: u64) {
-        self.counts[bucket(us)] += 1;
-        self.count += 1;
+        self.counts[REQUEST_BOUNDS_US.partition_point(|bound| *bound < us)] += 1;
         self.sum_us = self.sum_us.saturating_add(us);
-        self.max_us = self.max_us.max(us);
     }
 
     pub fn count(&self) -> u64 {
-        self.count
+        self.counts.iter().sum()
     }
 
     pub fn sum_us(&self) -> u64 {
         self.sum_us
     }
 
-    pub fn max_us(&self) -> u64 {
-        self.max_us
-    }
-
-    /// The upper bound of the bucket that holds the `q`-th part (0 to 1) of the values; 0 if there are none.
-    pub fn quantile_us(&self, q: f64) -> u64 {
-        let rank = (q.clamp(0.0, 1.0) * self.count as f64).ceil() as u64;
-        let mut seen = 0;
-        for (at, count) in self.counts.iter().enumerate() {
-            seen += count;
-            if seen >= rank && seen > 0 {
-                return upper(at).min(self.max_us);
-            }
-        }
-        0
-    }
-
-    /// The buckets that hold something: inclusive upper bound in microseconds, and how many values.
-    pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        self.counts.iter().enumerate().filter(|(_, count)| **count > 0).map(|(at, count)| (upper(at), *count))
+    /// As many values as are at most each bound and above the one before; those above all bounds last.
+    pub fn counts(&self) -> &[u64] {
+        &self.counts
     }
 
     /// Add another core's counts.
     pub fn merge(&mut self, other: &Histogram) {
-        for (mine, theirs) in self.counts.iter_mut().zip(other.counts.iter()) {
+        for (mine, theirs) in self.counts.iter_mut().zip(other.counts) {
             *mine += theirs;
         }
-        self.count += other.count;
         self.sum_us = self.sum_us.saturating_add(other.sum_us);
-        self.max_us = self.max_us.max(other.max_us);
     }
-}
-
-fn bucket(us: u64) -> usize {
-    if us < SUB {
-        return us as usize;
-    }
-    let shift = us.ilog2() - SUB_BITS;
-    let at = (u64::from(shift) + 1) * SUB + ((us >> shift) - SUB);
-    (at as usize).min(BUCKETS - 1)
-}
-
-fn upper(at: usize) -> u64 {
-    let at = at as u64;
-    if at < SUB {
-        return at;
-    }
-    let shift = at / SUB - 1;
-    ((at % SUB + SUB + 1) << shift) - 1
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
-    proptest! {
-        #[test]
-        fn a_value_lies_in_its_bucket(us in 0u64..(1 << 32)) {
-            let at = bucket(us);
-            prop_assert!(us <= upper(at));
-            prop_assert!(at == 0 || us > upper(at - 1));
-            prop_assert!((upper(at) - us) as f64 <= us as f64 / 8.0);
-        }
+    #[test]
+    fn a_value_counts_at_the_first_bound_that_holds_it() {
+        let mut histogram = Histogram::default();
+        assert_eq!(histogram.count(), 0);
+        [0, 25, 26, 60_000_000, 60_000_001, u64::MAX].into_iter().for_each(|us| histogram.record(us));
+        assert_eq!((histogram.counts()[0], histogram.counts()[1]), (2, 1));
+        assert_eq!((histogram.counts()[19], histogram.counts()[20]), (1, 2));
+        assert_eq!((histogram.count(), histogram.sum_us()), (6, u64::MAX));
+        let mut sum = Histogram::default();
+        sum.record(3);
+        sum.merge(&histogram);
+        assert_eq!((sum.count(), sum.counts()[0]), (7, 3));
     }
 
     #[test]
-    fn quantiles() {
-        let mut histogram = Histogram::default();
-        assert_eq!(histogram.quantile_us(0.5), 0);
-        (1..=100).for_each(|us| histogram.record(us * 1000));
-        assert!((50_000..57_000).contains(&histogram.quantile_us(0.5)));
-        assert_eq!(histogram.quantile_us(1.0), 100_000);
-        histogram.record(u64::MAX);
-        assert_eq!(histogram.count(), 101);
+    fn the_bounds_rise() {
+        assert!(REQUEST_BOUNDS_US.windows(2).all(|pair| pair[0] < pair[1]));
     }
 }

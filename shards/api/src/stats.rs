@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use heddle_protocol::ErrorCode;
+
+use crate::context::{Closed, Reply};
 use crate::dispatch::APIS;
 use crate::histogram::Histogram;
 
@@ -11,6 +14,19 @@ pub struct ApiStats {
     pub key: i16,
     /// Answered requests and the time from their start to their answer.
     pub latency: Histogram,
+    /// Errors in answers, by code: one for each partition, topic or group that has one.
+    pub errors: BTreeMap<ErrorCode, u64>,
+}
+
+impl ApiStats {
+    pub(crate) fn on_reply(&mut self, took_us: u64, reply: &Reply) {
+        self.latency.record(took_us);
+        if let Reply::Send { errors, .. } = reply {
+            for code in errors {
+                *self.errors.entry(ErrorCode::of(*code).unwrap_or(ErrorCode::UnknownServerError)).or_default() += 1;
+            }
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -26,7 +42,7 @@ pub struct Stats {
     pub in_flight: usize,
     /// Asks under way now, those of requests that ended by their deadline included.
     pub asks: usize,
-    /// Connections closed from this side, by reason.
+    /// Connections closed from this side, by reason; every reason is there from the start.
     pub closed: BTreeMap<&'static str, u64>,
     /// Fetch sessions kept now.
     pub fetch_sessions: usize,
@@ -38,6 +54,7 @@ impl Stats {
             name: served.name,
             key: served.key,
             latency: Histogram::default(),
+            errors: BTreeMap::new(),
         };
         Stats {
             apis: APIS.iter().map(of).collect(),
@@ -47,7 +64,7 @@ impl Stats {
             connections_opened: 0,
             in_flight: 0,
             asks: 0,
-            closed: BTreeMap::new(),
+            closed: Closed::ALL.into_iter().map(|why| (why.name(), 0)).collect(),
             fetch_sessions: 0,
         }
     }

@@ -7,6 +7,7 @@
 
 mod blocks;
 
+use std::fmt;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
@@ -226,6 +227,18 @@ pub enum Fault {
     AlreadyExists,
     /// EIO and everything else, by its errno.
     Io(i32),
+}
+
+/// In the words of the system's own messages.
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::NoSpace => f.write_str("no space is left on the device"),
+            Fault::NotFound => f.write_str("no such file or directory"),
+            Fault::AlreadyExists => f.write_str("it exists already"),
+            Fault::Io(errno) => std::io::Error::from_raw_os_error(*errno).fmt(f),
+        }
+    }
 }
 
 /// A core's whole logic, as a driver sees it.

@@ -1,7 +1,7 @@
 //! THE table of broker configs that this broker knows. What is not here is refused at start with its name.
 
 use crate::config_kind::{Check, Kind};
-use crate::topic_table::{COMPRESSIONS, POLICIES, TIMESTAMP_TYPES};
+use crate::topic_table::{COMPRESSIONS, FLUSHED, POLICIES, TIMESTAMP_TYPES};
 
 pub struct BrokerDef {
     pub name: &'static str,
@@ -79,9 +79,9 @@ pub const BROKER_CONFIGS: &[BrokerDef] = &[
     fixed(
         "connections.max.idle.ms",
         Kind::Long,
-        AtLeast(1),
+        Any,
         Some("600000"),
-        "A connection that was silent for so long is closed.",
+        "A connection that was silent for so long is closed; never, if negative.",
     ),
     fixed(
         "default.replication.factor",
@@ -250,8 +250,8 @@ pub const BROKER_CONFIGS: &[BrokerDef] = &[
         "Default of the topics' cleanup.policy.",
     ),
     fixed("log.dirs", Kind::String, Any, None, "The data directory."),
-    dynamic("log.flush.interval.messages", Kind::Long, AtLeast(1), Some(MAX), "Default of the topics' flush.messages."),
-    dynamic("log.flush.interval.ms", Kind::Long, AtLeast(0), Some(MAX), "Default of the topics' flush.ms."),
+    dynamic("log.flush.interval.messages", Kind::Long, AtLeast(1), Some(MAX), FLUSHED),
+    dynamic("log.flush.interval.ms", Kind::Long, AtLeast(0), Some(MAX), FLUSHED),
     dynamic("log.index.interval.bytes", Kind::Int, Only("4096"), Some("4096"), "Fixed: segments are indexed by spans."),
     dynamic(
         "log.index.size.max.bytes",
@@ -405,9 +405,9 @@ pub const BROKER_CONFIGS: &[BrokerDef] = &[
     fixed(
         "replica.lag.time.max.ms",
         Kind::Long,
-        AtLeast(1),
+        Only("30000"),
         Some("30000"),
-        "A replica that lags for so long is not in sync.",
+        "Fixed: there is one broker, whose replicas follow nobody.",
     ),
     fixed(
         "socket.request.max.bytes",
@@ -419,9 +419,9 @@ pub const BROKER_CONFIGS: &[BrokerDef] = &[
     fixed(
         "transaction.max.timeout.ms",
         Kind::Int,
-        AtLeast(1),
+        Only("900000"),
         Some("900000"),
-        "The longest transaction timeout a producer may ask for.",
+        "Fixed: transactions are not served.",
     ),
     fixed(
         "transaction.state.log.min.isr",
@@ -454,9 +454,9 @@ pub const BROKER_CONFIGS: &[BrokerDef] = &[
     fixed(
         "transactional.id.expiration.ms",
         Kind::Int,
-        AtLeast(1),
+        Only("604800000"),
         Some("604800000"),
-        "How long an unused transactional id is kept.",
+        "Fixed: transactions are not served.",
     ),
     dynamic(
         "unclean.leader.election.enable",

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use heddle_model::{ProducerId, TopicId};
+use heddle_model::{ProducerId, TopicId, base64_id};
 
 use crate::ask::{Answer, Refusal, Refused};
 use crate::controller::Controller;
@@ -102,7 +102,7 @@ impl<'a> Draft<'a> {
         let mut cluster_id = image.cluster_id.clone();
         if cluster_id.is_empty() {
             cluster_id =
-                if cluster_id_if_new.is_empty() { base64(self.random()) } else { cluster_id_if_new.to_owned() };
+                if cluster_id_if_new.is_empty() { base64_id(self.random()) } else { cluster_id_if_new.to_owned() };
             entries.push(Key::Cluster.set(&Value::Cluster(cluster_id.clone())));
         }
         if image.broker(broker.id) != Some(broker) {
@@ -143,26 +143,4 @@ fn mix(mut bits: u64) -> u64 {
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     bits ^ (bits >> 31)
-}
-
-/// 22 characters of URL-safe base64 without padding, the form of Kafka's cluster ids.
-fn base64(bits: u128) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let digit = |at: u32| {
-        let six = if at < 21 { bits >> (122 - 6 * at) } else { bits << 4 } & 63;
-        char::from(DIGITS[six as usize])
-    };
-    (0..22).map(digit).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn base64_as_kafka_writes_it() {
-        assert_eq!(base64(0), "AAAAAAAAAAAAAAAAAAAAAA");
-        assert_eq!(base64(1), "AAAAAAAAAAAAAAAAAAAAAQ");
-        assert_eq!(base64(u128::MAX), "_____________________w");
-    }
 }

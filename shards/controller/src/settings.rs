@@ -70,8 +70,6 @@ pub fn topic_settings(config: &BrokerConfig, overrides: &BTreeMap<String, String
         segment_bytes: read.number("segment.bytes")?,
         segment_ms: read.number("segment.ms")?,
         segment_jitter_ms: read.number("segment.jitter.ms")?,
-        flush_messages: read.number("flush.messages")?,
-        flush_ms: read.number("flush.ms")?,
         delete_retention_ms: read.number("delete.retention.ms")?,
         min_cleanable_dirty_ratio: read.number("min.cleanable.dirty.ratio")?,
         min_compaction_lag_ms: read.number("min.compaction.lag.ms")?,

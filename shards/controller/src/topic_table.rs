@@ -1,6 +1,7 @@
 //! THE table of topic configs: name, type, bounds, default, the broker configs that stand behind it, documentation.
 //! Defaults and bounds are Apache Kafka 4.3's. `Check::Only` marks what Kafka knows and this broker does not do: the
-//! config is shown with the one value that is true here, and any other is refused rather than silently ignored.
+//! config is shown with the one value that is true here, and any other is refused rather than silently ignored. Only the
+//! configs of flushing take any value without effect, for none can promise more than what is so already.
 
 use crate::config_kind::{Check, Kind};
 
@@ -48,6 +49,10 @@ pub const COMPRESSIONS: &[&str] = &["uncompressed", "zstd", "lz4", "snappy", "gz
 pub const TIMESTAMP_TYPES: &[&str] = &["CreateTime", "LogAppendTime"];
 
 use Check::{Any, AnyOf, AtLeast, Between, OneOf, Only, Ratio};
+
+/// Any value is kept and shown: what it promises, and more, holds already.
+pub const FLUSHED: &str =
+    "Accepted, no effect: every acknowledged record is durable, and none is acknowledged before it is.";
 
 /// In name order.
 pub const TOPIC_CONFIGS: &[TopicDef] = &[
@@ -113,16 +118,9 @@ pub const TOPIC_CONFIGS: &[TopicDef] = &[
         AtLeast(1),
         "9223372036854775807",
         &[same("log.flush.interval.messages")],
-        "Left at its default, each record is durable before it is acknowledged. A value relaxes that: records are forced to disk each time so many were written.",
+        FLUSHED,
     ),
-    def(
-        "flush.ms",
-        Kind::Long,
-        AtLeast(0),
-        "9223372036854775807",
-        &[same("log.flush.interval.ms")],
-        "Left at its default, each record is durable before it is acknowledged. A value relaxes that: records are forced to disk after so many milliseconds.",
-    ),
+    def("flush.ms", Kind::Long, AtLeast(0), "9223372036854775807", &[same("log.flush.interval.ms")], FLUSHED),
     def(
         "follower.replication.throttled.replicas",
         Kind::List,

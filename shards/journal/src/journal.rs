@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use heddle_border::{Done, Effect, Failed};
+use heddle_border::{Done, Effect, Failed, Fault};
 use heddle_model::limits::{JOURNAL_QUIET_MS, JOURNAL_WAITING_BYTES};
 use heddle_model::{Mono, Now, ReplicaNumber, TailBatch};
 use rustc_hash::FxHashMap;
@@ -108,6 +108,7 @@ impl Journal {
         match (self.asker.answered(seq), result) {
             (Purpose::Frame(number), result) => self.on_frame(now, number, result, out),
             (purpose @ (Purpose::Create(_) | Purpose::Prewrite(_) | Purpose::SyncMade(_)), result) => {
+                self.stats.files_refused += u64::from(result.is_err());
                 self.ring.on_made(purpose, result, now, &mut self.asker, out);
             }
             // A file that cannot be closed or removed is litter, found as a leftover by the next start.
@@ -247,6 +248,17 @@ impl Journal {
         }
     }
 
+    /// What the disk refused last, as long as nothing has gone well since: the file, and how. `None`: all is well.
+    pub fn trouble(&self) -> Option<(&str, Fault)> {
+        let refused = self.writer.failed.as_ref().or(self.ring.refused.as_ref());
+        refused.map(|(path, fault)| (path.as_str(), *fault))
+    }
+
+    /// Writes failed in two files in a row, and not for want of space: nothing becomes durable before the next start.
+    pub fn is_broken_for_good(&self) -> bool {
+        self.writer.is_broken() && self.writer.retry_at().is_none()
+    }
+
     pub fn pressure(&self) -> Pressure {
         if self.writer.is_broken() || self.stuck().is_some() {
             return Pressure::Broken;
@@ -265,7 +277,7 @@ impl Journal {
 
     /// The file being written is full, and no other can be made.
     pub fn is_out_of_space(&self) -> bool {
-        self.ring.is_stalled() && self.ring.growth_fails
+        self.ring.is_stalled() && self.ring.growth_fails()
     }
 
     /// Bytes of the ring once it has all its files, or as it is if it cannot grow.

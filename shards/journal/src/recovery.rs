@@ -118,7 +118,7 @@ impl Recovery {
                 (Refused::Block { at }, Some((slot, _))) => format!("{} at {at}", path(slot)),
                 (Refused::Dir | Refused::Block { .. }, _) => self.dir.clone(),
             };
-            self.stuck = Some(format!("{place}: {fault:?}"));
+            self.stuck = Some(format!("{place}: {fault}"));
         }
     }
 

@@ -51,10 +51,9 @@ pub(crate) struct Ring {
     wanted: Option<u64>,
     /// The run has not begun: a small file will do, made quickly.
     pub starting: bool,
-    /// Since the last refusal no file could be made.
-    pub growth_fails: bool,
+    /// The file that could not be made last, and why; `None` once one could.
+    pub refused: Option<(String, Fault)>,
     retry_at: Option<Mono>,
-    pub refusals: u64,
 }
 
 impl Ring {
@@ -68,9 +67,8 @@ impl Ring {
             slots,
             wanted: None,
             starting: true,
-            growth_fails: false,
+            refused: None,
             retry_at: None,
-            refusals: 0,
         }
     }
 
@@ -172,7 +170,7 @@ impl Ring {
         let usable = |slot: &&Slot| matches!(slot.state, SlotState::Ready | SlotState::Live(_));
         let now: u64 = self.slots.values().filter(usable).map(|slot| slot.len).sum();
         let planned = self.files as u64 * self.file_bytes;
-        if self.growth_fails { now.min(planned) } else { planned }
+        if self.growth_fails() { now.min(planned) } else { planned }
     }
 
     /// Bytes of files in use; of `current`, only `written`.
@@ -183,6 +181,11 @@ impl Ring {
             _ => 0,
         });
         bytes.sum()
+    }
+
+    /// Since the last refusal no file could be made.
+    pub fn growth_fails(&self) -> bool {
+        self.refused.is_some()
     }
 
     /// A file is needed that is not there.
@@ -245,28 +248,27 @@ impl Ring {
         match (purpose, result) {
             (Purpose::Create(number), Ok(_)) => self.prewrite(number, self.len(number), asker, out),
             (Purpose::Create(number), Err(failed)) => {
-                self.slots.remove(&number);
                 // A file of that name which no listing showed: leave it alone and take the next name, later.
-                self.on_refusal(now, failed.fault);
+                self.on_refusal(now, number, failed.fault);
+                self.slots.remove(&number);
             }
             (Purpose::Prewrite(number), Ok(_)) => {
                 asker.ask(Purpose::SyncMade(number), DiskOp::SyncDir { path: self.dir.clone() }, out);
             }
             (Purpose::SyncMade(number), Ok(_)) => {
                 self.set(number, SlotState::Ready);
-                self.growth_fails = false;
+                self.refused = None;
             }
             (Purpose::Prewrite(number) | Purpose::SyncMade(number), Err(failed)) => {
+                self.on_refusal(now, number, failed.fault);
                 self.drop_slot(number, asker, out);
-                self.on_refusal(now, failed.fault);
             }
             (other, _) => unreachable!("{other:?} makes no file"),
         }
     }
 
-    fn on_refusal(&mut self, now: Mono, _fault: Fault) {
-        self.growth_fails = true;
-        self.refusals += 1;
+    fn on_refusal(&mut self, now: Mono, number: u32, fault: Fault) {
+        self.refused = Some((self.path(number).to_owned(), fault));
         self.retry_at = Some(now.plus_ms(RETRY_MS));
     }
 

@@ -14,9 +14,6 @@ pub enum Pressure {
     Broken,
 }
 
-/// How many write latencies are remembered.
-const LATENCIES: usize = 64;
-
 /// Counted since the process started.
 #[derive(Clone, Debug, Default)]
 pub struct Stats {
@@ -27,34 +24,13 @@ pub struct Stats {
     pub payload_bytes: u64,
     /// Records in them.
     pub records: u64,
+    /// Frames whose write failed; they are written again elsewhere.
+    pub write_failures: u64,
     /// Files taken into use, and files given up because a write failed.
     pub files_opened: u64,
     pub files_retired: u64,
     /// Times a file could not be made.
     pub files_refused: u64,
-    /// Files of the ring now, those in use, and those ready.
-    pub files: usize,
-    pub files_used: usize,
-    pub files_ready: usize,
     /// Flushes that found no file to write to.
     pub stalls: u64,
-    latencies: Vec<u32>,
-    latest: usize,
-}
-
-impl Stats {
-    pub(crate) fn on_written(&mut self, microseconds: u64) {
-        let microseconds = u32::try_from(microseconds).unwrap_or(u32::MAX);
-        if self.latencies.len() < LATENCIES {
-            self.latencies.push(microseconds);
-        } else {
-            self.latencies[self.latest] = microseconds;
-        }
-        self.latest = (self.latest + 1) % LATENCIES;
-    }
-
-    /// How long the last frames took from submission until they were durable, in no order. Microseconds.
-    pub fn latencies_us(&self) -> &[u32] {
-        &self.latencies
-    }
 }

@@ -58,7 +58,6 @@ struct InFlight {
     bytes: usize,
     oldest: u64,
     sum: u32,
-    since: Mono,
     fate: Fate,
 }
 
@@ -94,6 +93,8 @@ pub(crate) struct Writer {
     spare: Vec<Vec<Entry>>,
     failures: u32,
     broken: Option<Broken>,
+    /// The file that was given up last, and why; `None` once a frame is durable in another.
+    pub failed: Option<(String, Fault)>,
     durable_at: Mono,
     /// No frame says yet that the last one is durable.
     unvouched: bool,
@@ -125,6 +126,7 @@ impl Writer {
             spare: Vec::new(),
             failures: 0,
             broken: None,
+            failed: None,
             durable_at: now,
             unvouched: false,
             misses: false,
@@ -198,19 +200,19 @@ impl Journal {
             }
             self.writer.broken = None;
         }
-        while self.writer.has_room() && self.write_one(now, out) {}
+        while self.writer.has_room() && self.write_one(out) {}
         self.write_quiet_frame(now, out);
     }
 
     /// Submit one frame, or open a file. False: nothing can be done now.
-    fn write_one(&mut self, now: Mono, out: &mut Vec<Effect>) -> bool {
+    fn write_one(&mut self, out: &mut Vec<Effect>) -> bool {
         let Some(current) = &self.writer.current else { return self.has_work() && self.open_file() };
         if self.writer.known < current.first && current.first < self.writer.next_number {
             // The first frame travels alone.
             return false;
         }
         if let Some(entries) = self.writer.opening.pop_front() {
-            self.submit(FrameKind::Opening, entries, now, out);
+            self.submit(FrameKind::Opening, entries, out);
             return true;
         }
         if !matches!(self.stage, Stage::Running) {
@@ -233,7 +235,7 @@ impl Journal {
             self.writer.current.as_mut().expect("checked above").full = true;
             return true;
         }
-        self.submit(FrameKind::Records, entries, now, out);
+        self.submit(FrameKind::Records, entries, out);
         true
     }
 
@@ -263,7 +265,7 @@ impl Journal {
         let Some(slot) = self.ring.take(need, sequence) else {
             self.stats.stalls += 1;
             // On a full disk, tails that do not fit the file there is stay where they are.
-            let retry = self.ring.growth_fails && self.restating == Restating::ToSaveSpace;
+            let retry = self.ring.growth_fails() && self.restating == Restating::ToSaveSpace;
             if retry {
                 self.restating = Restating::No;
             }
@@ -314,7 +316,7 @@ impl Journal {
         frames
     }
 
-    fn submit(&mut self, kind: FrameKind, entries: Vec<Entry>, now: Mono, out: &mut Vec<Effect>) {
+    fn submit(&mut self, kind: FrameKind, entries: Vec<Entry>, out: &mut Vec<Effect>) {
         let bytes = format::frame_bytes(&entries);
         let current = self.writer.current.as_ref().expect("frames are written to a file");
         let (slot, at, oldest) = (current.slot, current.at, self.oldest_needed(current.sequence));
@@ -343,7 +345,7 @@ impl Journal {
         let mut buf = self.writer.buffer(bytes);
         let sum = format::encode_frame(header, &entries, &mut buf, &mut self.writer.scratch);
         self.count(&entries, bytes);
-        let frame = InFlight { number, kind, entries, bytes, oldest, sum, since: now, fate: Fate::Writing };
+        let frame = InFlight { number, kind, entries, bytes, oldest, sum, fate: Fate::Writing };
         let writer = &mut self.writer;
         writer.in_flight.push_back(frame);
         writer.in_flight_bytes += bytes;
@@ -366,7 +368,6 @@ impl Journal {
         let frame = self.writer.in_flight.iter_mut().find(|frame| frame.number == number);
         let frame = frame.expect("only frames in flight end");
         let bytes = frame.bytes;
-        self.stats.on_written(now.since_us(frame.since));
         let buffer = match result {
             Ok(done) => {
                 frame.fate = Fate::Written;
@@ -374,6 +375,7 @@ impl Journal {
             }
             Err(failed) => {
                 frame.fate = Fate::Failed(failed.fault);
+                self.stats.write_failures += 1;
                 failed.buf
             }
         };
@@ -392,6 +394,7 @@ impl Journal {
         writer.known = frame.number;
         writer.known_sum = frame.sum;
         writer.failures = 0;
+        writer.failed = None;
         writer.durable_at = now;
         writer.unvouched = !frame.entries.is_empty() || frame.kind == FrameKind::Opening;
         let current = writer.current.as_mut().expect("frames in flight have a file");
@@ -473,6 +476,7 @@ impl Journal {
             let retry_at = (fault == Fault::NoSpace).then(|| now.plus_ms(RETRY_MS));
             writer.broken = Some(Broken { retry_at });
         }
+        writer.failed = Some((self.ring.path(current.slot).to_owned(), fault));
         self.ring.retire(current.slot);
         self.stats.files_retired += 1;
     }
@@ -506,7 +510,7 @@ impl Journal {
         let waited = now >= self.writer.durable_at.plus_ms(JOURNAL_QUIET_MS);
         let stuck = self.writer.current.as_ref().is_some_and(|current| current.full);
         if waited || stuck || self.stopping {
-            self.submit(FrameKind::Records, Vec::new(), now, out);
+            self.submit(FrameKind::Records, Vec::new(), out);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What a log tells its owner, and what it needs from it. The asks themselves are the methods of `Log`.
 
+use std::fmt;
+
 use bytes::Bytes;
 use heddle_border::Fault;
 use heddle_model::{Mark, Offset, ReplicaNumber, Term};
@@ -64,6 +66,24 @@ pub enum ReadFault {
         to: Offset,
     },
     Io(Fault),
+}
+
+impl fmt::Display for LoadFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LoadFault::Io(fault) => fault.fmt(f),
+            LoadFault::Damaged(what) => f.write_str(what),
+        }
+    }
+}
+
+impl fmt::Display for ReadFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReadFault::Damaged { from, to } => write!(f, "offsets {from} to {to} fail their checksum"),
+            ReadFault::Io(fault) => fault.fmt(f),
+        }
+    }
 }
 
 /// Where a timestamp was found.

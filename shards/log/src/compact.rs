@@ -86,7 +86,7 @@ impl Log {
         if self.is_compacting() || !self.may_compact() {
             return false;
         }
-        let now_ms = self.clock.read(now);
+        let now_ms = self.clock.read(now).wall.0;
         let cleanable = self.cleanable(now_ms, upto, settings);
         let Some(first) = cleanable.iter().position(|segment| !segment.is_clean()) else { return false };
         let dirty = &cleanable[first..];

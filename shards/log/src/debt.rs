@@ -29,7 +29,7 @@ impl Log {
         if !settings.cleanup_compact || !self.may_compact() {
             return Debt::default();
         }
-        let now_ms = self.clock.read(now);
+        let now_ms = self.clock.read(now).wall.0;
         let mut debt = Debt::default();
         let (mut oldest, mut oldest_ms) = (None, i64::MAX);
         for segment in self.cleanable(now_ms, upto, settings) {

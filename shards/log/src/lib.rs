@@ -60,7 +60,6 @@
 //!   NoSpace the same positions are written again, once no older write to them is under way. After any other fault the
 //!   segment is closed for ever at its mark and a new one begins.
 
-mod age;
 mod ask;
 mod cache;
 mod clean;

@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use heddle_border::{Done, Effect, Failed};
-use heddle_model::{Mark, Now, Offset, TailBatch};
+use heddle_model::{Mark, Now, Offset, TailBatch, TrustedClock};
 
-use crate::age::TrustedClock;
 use crate::ask::{Identity, Output, ReadFault};
 use crate::cache::Cache;
 use crate::compact::Compaction;

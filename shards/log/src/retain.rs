@@ -92,7 +92,7 @@ impl Log {
     /// of a segment, the tail counting as part of the last. The caller limits it to what is committed. `None` also
     /// while the log is not loaded.
     pub fn retention(&mut self, now: Now, settings: &TopicSettings) -> Option<Offset> {
-        let now_ms = self.clock.read(now);
+        let now_ms = self.clock.read(now).wall.0;
         if !settings.cleanup_delete || !self.is_loaded() {
             return None;
         }

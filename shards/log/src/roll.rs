@@ -107,7 +107,7 @@ impl Log {
         if !self.is_loaded() || self.rolling.head.is_some_and(|head| head.upto >= self.end) {
             return;
         }
-        let now_ms = self.clock.read(now);
+        let now_ms = self.clock.read(now).wall.0;
         let mut head = self.rolling.head.unwrap_or_else(|| self.head(now_ms));
         let mut jitter_ms = self.jitter_ms(head.base, settings);
         for tailed in self.tail.after(head.upto) {

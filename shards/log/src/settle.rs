@@ -188,7 +188,7 @@ impl Log {
         if !something && self.tail.bytes_between(self.settling.planned, upto) < SPAN_BYTES {
             return false;
         }
-        let now_ms = self.clock.read(now);
+        let now_ms = self.clock.read(now).wall.0;
         let mut plan = self.plan(upto, force, settings);
         if roll_due || plan.roll || (self.active.is_none() && !plan.drafts.is_empty()) {
             if !self.settling.rounds.is_empty() {

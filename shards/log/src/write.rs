@@ -51,9 +51,8 @@ impl Log {
         match result {
             Ok(_) => (self.settling.allocated, self.settling.frugal) = (upto, false),
             Err(Failed { fault: Fault::NoSpace, .. }) if !self.settling.frugal => self.settling.frugal = true,
-            Err(Failed { fault: Fault::NoSpace, .. }) => self.fail_settling(Fault::NoSpace, events),
-            // A file system without allocation ahead: the writes themselves find out.
-            Err(_) => self.settling.allocated = u64::MAX,
+            // A file system that cannot allocate ahead is not among these: there the driver grants it.
+            Err(Failed { fault, .. }) => self.fail_settling(fault, events),
         }
         self.pump(out);
     }

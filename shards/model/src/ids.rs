@@ -107,6 +107,23 @@ impl TopicId {
     pub const CLUSTER_METADATA: TopicId = TopicId(1);
 }
 
+/// 16 bytes as Kafka writes ids: 22 characters of URL-safe base64 without padding.
+pub fn base64_id(bits: u128) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let digit = |at: u32| {
+        let six = if at < 21 { bits >> (122 - 6 * at) } else { bits << 4 } & 63;
+        char::from(DIGITS[six as usize])
+    };
+    (0..22).map(digit).collect()
+}
+
+/// As Kafka's tools show it.
+impl fmt::Display for TopicId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&base64_id(self.0))
+    }
+}
+
 impl fmt::Debug for TopicId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:032x}", self.0)
@@ -136,4 +153,16 @@ pub struct Voter {
 pub struct Point {
     pub term: Term,
     pub offset: Offset,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_shown_as_kafka_shows_them() {
+        assert_eq!(base64_id(0), "AAAAAAAAAAAAAAAAAAAAAA");
+        assert_eq!(TopicId(1).to_string(), "AAAAAAAAAAAAAAAAAAAAAQ");
+        assert_eq!(base64_id(u128::MAX), "_____________________w");
+    }
 }

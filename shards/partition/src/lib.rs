@@ -23,4 +23,4 @@ pub use ask::*;
 pub use companion::read_all as read_producers;
 pub use identity::read as read_identity;
 pub use recover::Seat;
-pub use replica::{News, Replica, World};
+pub use replica::{News, Replica, Traffic, World};

@@ -94,9 +94,12 @@ impl Replica {
 
     fn answer_read(&mut self, ticket: Ticket, result: Result<Vec<Bytes>, ReadFault>, world: &mut World<'_>) {
         match result {
-            Ok(parts) => world.answers.push((ticket, Answer::Read(Records { parts, ..self.no_records() }))),
+            Ok(parts) => {
+                self.traffic.sent_bytes += parts.iter().map(|part| part.len() as u64).sum::<u64>();
+                world.answers.push((ticket, Answer::Read(Records { parts, ..self.no_records() })));
+            }
             Err(fault) => {
-                self.report(format!("a read failed: {fault:?}"), world);
+                self.report(format!("a read failed: {fault}"), world);
                 refuse(ticket, Refusal::Storage, world);
             }
         }
@@ -185,7 +188,7 @@ impl Replica {
             }
             Ok(Found::Compressed { batch }) => self.search_off_turn(search, batch, world),
             Err(fault) => {
-                self.report(format!("a search by time failed: {fault:?}"), world);
+                self.report(format!("a search by time failed: {fault}"), world);
                 refuse(search.ticket, Refusal::Storage, world);
             }
         }

@@ -15,7 +15,7 @@ use heddle_records::Header;
 use crate::companion::{self, Settled};
 use crate::producers::Producers;
 use crate::read::Reads;
-use crate::replica::{Journaled, News, Replica, Stage, World, identity_of};
+use crate::replica::{Journaled, News, Replica, Stage, Traffic, World, identity_of};
 use crate::waiting::Waiting;
 use crate::write::{Line, refuse};
 use crate::{Refusal, identity};
@@ -147,6 +147,7 @@ impl Replica {
                 start: state.start,
                 history: state.history.clone(),
             },
+            traffic: Traffic::default(),
             todo: Vec::new(),
         })
     }
@@ -218,11 +219,11 @@ impl Replica {
         for output in outputs {
             match output {
                 Output::Loaded { companion } => self.on_loaded(&companion, world),
-                Output::LoadFailed(why) => self.on_load_failed(format!("{why:?}"), world),
+                Output::LoadFailed(why) => self.on_load_failed(why.to_string(), world),
                 Output::Settled(mark) => self.on_settled(mark, world),
                 Output::Read { id, result } => self.on_read(id, result, world),
                 Output::Found { id, result } => self.on_found(id, result, world),
-                Output::Trouble(fault) => self.report(format!("settling failed: {fault:?}"), world),
+                Output::Trouble(fault) => self.report(format!("settling failed: {fault}"), world),
                 Output::Compacted => {}
                 Output::CompactionFailed(why) => self.report(format!("compaction failed: {why}"), world),
                 Output::Removed => world.news.push(News::Removed { replica: self.number }),

@@ -71,6 +71,16 @@ pub(crate) struct Journaled {
     pub(crate) history: Vec<(Term, Offset)>,
 }
 
+/// What went through a replica since the process started.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Traffic {
+    /// Bytes and records of batches that were appended as the leader.
+    pub received_bytes: u64,
+    pub received_records: u64,
+    /// Bytes of batches that fetches were answered with.
+    pub sent_bytes: u64,
+}
+
 pub struct Replica {
     pub(crate) partition: PartitionId,
     pub(crate) number: ReplicaNumber,
@@ -100,6 +110,7 @@ pub struct Replica {
     pub(crate) deletions: Vec<(Ticket, Offset)>,
     pub(crate) damaged: bool,
     pub(crate) journaled: Journaled,
+    pub(crate) traffic: Traffic,
     pub(crate) todo: Vec<Instruction>,
 }
 
@@ -161,6 +172,20 @@ impl Replica {
 
     pub fn cached_bytes(&self) -> usize {
         self.log.cached_bytes()
+    }
+
+    pub fn traffic(&self) -> Traffic {
+        self.traffic
+    }
+
+    /// Bytes of the log, as far as it reaches back.
+    pub fn bytes(&self) -> u64 {
+        self.log.bytes()
+    }
+
+    /// Files of segments that could not be removed since the replica was loaded.
+    pub fn failed_removals(&self) -> u64 {
+        self.log.failed_removals()
     }
 
     pub fn evict(&mut self, bytes: usize) -> usize {

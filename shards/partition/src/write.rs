@@ -137,6 +137,8 @@ impl Replica {
         self.take_into_producers(&header, &batch);
 
         let bytes = batch.len();
+        self.traffic.received_bytes += bytes as u64;
+        self.traffic.received_records += u64::try_from(header.count).unwrap_or(0);
         let batch = TailBatch { term, base, next, bytes: batch };
         self.log.append(batch.clone());
         let ordinal = world.journal.append(self.number, Record::Append(batch, self.group.commit()));

@@ -127,6 +127,27 @@ impl ErrorCode {
         self as i16
     }
 
+    /// The code with this number.
+    pub fn of(code: i16) -> Option<ErrorCode> {
+        if code == 0 {
+            Some(ErrorCode::None)
+        } else {
+            ErrorCode::ALL.iter().copied().find(|known| known.code() == code)
+        }
+    }
+
+    /// Kafka's name, as NOT_LEADER_OR_FOLLOWER.
+    pub fn name(self) -> String {
+        let mut name = String::new();
+        for letter in format!("{self:?}").chars() {
+            if letter.is_ascii_uppercase() && !name.is_empty() {
+                name.push('_');
+            }
+            name.push(letter.to_ascii_uppercase());
+        }
+        name
+    }
+
     pub const fn is_error(self) -> bool {
         !matches!(self, ErrorCode::None)
     }
@@ -154,5 +175,14 @@ mod tests {
                 assert_eq!(ours, theirs.replace("topicinvalid", "invalidtopic"), "{}", code.code());
             }
         }
+    }
+
+    #[test]
+    fn codes_have_kafkas_names() {
+        assert_eq!(ErrorCode::NotLeaderOrFollower.name(), "NOT_LEADER_OR_FOLLOWER");
+        assert_eq!(ErrorCode::None.name(), "NONE");
+        assert_eq!((ErrorCode::of(6), ErrorCode::of(0)), (Some(ErrorCode::NotLeaderOrFollower), Some(ErrorCode::None)));
+        assert_eq!(ErrorCode::of(-1), Some(ErrorCode::UnknownServerError));
+        assert_eq!(ErrorCode::of(11), None);
     }
 }

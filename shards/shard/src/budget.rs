@@ -11,6 +11,7 @@ use heddle_model::limits::JOURNAL_WAITING_BYTES;
 use heddle_model::{Mono, ReplicaNumber};
 use heddle_partition::{Append, Origin};
 
+use crate::mail::Level;
 use crate::retries::Retries;
 use crate::turn::Shard;
 
@@ -114,6 +115,11 @@ impl Budget {
         self.cached_bytes
     }
 
+    /// Records of clients are refused.
+    pub fn is_refusing(&self) -> bool {
+        self.refusing
+    }
+
     pub fn memory(&self) -> usize {
         self.memory
     }
@@ -140,6 +146,7 @@ impl Shard {
         self.account();
         self.evict();
         self.set_tap();
+        self.report_journal_trouble();
     }
 
     /// Whether a client's records are refused, with an error that it may retry: waiting would not help them.
@@ -172,12 +179,14 @@ impl Shard {
         };
         if refusing != self.budget.refusing {
             self.budget.refusing = refusing;
-            let text = if refusing {
-                "records are refused: the disk takes no more, and the journal and memory are as full as they may get"
+            let (me, trouble) = (self.me, self.journals[0].trouble());
+            let why = trouble.map_or("segments cannot be written".into(), |(path, fault)| format!("{path}: {fault}"));
+            if refusing {
+                let text = "and the journal or the memory is as full as it may get";
+                self.log(Level::Error, format!("core {me}: records are refused: {why}, {text}"));
             } else {
-                "records are taken again"
-            };
-            self.log(format!("core {}: {text}", self.me.0));
+                self.log(Level::Info, format!("core {me}: records are taken again"));
+            }
         }
         // A frame that has begun holds its memory until it ends, so one of them goes on whatever the memory.
         let reading = match shut {

@@ -22,7 +22,7 @@ pub struct ShardConfig {
     /// Files of the core's journal ring, and their size in bytes; the first is small (`model::limits`).
     pub journal_files: usize,
     pub journal_file_bytes: u64,
-    /// Where ids that must be unguessable or unique come from.
+    /// Where ids come from that must not come twice: of topics, members, journals.
     pub seed: u128,
     /// Go on with damaged replicas as far as they verify, giving the rest up (`heddle repair --accept-loss`).
     pub accept_loss: bool,

@@ -13,7 +13,7 @@ use heddle_partition as partition;
 use crate::controller_room::{ControllerRoom, FromController};
 use crate::group_room::GroupRoom;
 use crate::host::{Coordinator, Host, PartitionAsk};
-use crate::mail::Mail;
+use crate::mail::{Level, Mail};
 use crate::turn::Shard;
 use crate::{Notice, ShardConfig};
 
@@ -226,7 +226,7 @@ impl Shard {
         self.ask_under_host(GROUP_HOSTS + partition.index.0 as u32, partition, ask);
         self.replies.extend(answers.into_iter().map(|(ticket, answer)| (ticket, Answer::Group(answer))));
         if let Some(why) = quarantined {
-            self.log(format!("{}: its groups cannot be served: {why}", self.name_of(partition)));
+            self.log(Level::Error, format!("{}: its groups cannot be served: {why}", self.name_of(partition)));
         }
         if came_up {
             self.on_group_up(partition);
@@ -278,7 +278,7 @@ impl Shard {
     }
 
     fn boot(&mut self) {
-        let cluster_id_if_new = base64_id(self.entropy.draw());
+        let cluster_id_if_new = heddle_model::base64_id(self.entropy.draw());
         let boot = controller::Ask::Boot { cluster_id_if_new, broker: self.config.broker.clone() };
         self.ask_controller(self.house_ticket(), boot);
     }
@@ -297,7 +297,7 @@ impl Shard {
                 }
                 FromController::Answer(answer) if ticket.slot == HOUSE_SLOT => {
                     self.coordinators.boot_at = Some(self.now.mono.plus_ms(RETRY_MS));
-                    self.log(format!("the broker could not register itself: {answer:?}"));
+                    self.log(Level::Warn, format!("the broker could not register itself: {answer:?}"));
                 }
                 FromController::Answer(answer) => {
                     // Clients use a topic as soon as they hear of it: every core shall serve it by then.
@@ -409,13 +409,6 @@ fn lead<C: Coordinator>(
         host.on_lost(answers);
         None
     }
-}
-
-/// A cluster id as Kafka writes it: 16 random bytes in URL-safe base64 without padding.
-fn base64_id(random: u128) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    // 21 characters of 6 bits, and one of the 2 bits that are left.
-    (0..22).map(|i| ALPHABET[((random << (i * 6) >> 122) & 63) as usize] as char).collect()
 }
 
 #[cfg(test)]

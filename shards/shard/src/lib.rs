@@ -7,7 +7,6 @@
 //! Read first: `turn.rs`, then `start.rs`.
 
 mod budget;
-mod clock;
 mod compaction;
 mod config;
 mod controller_room;
@@ -26,10 +25,12 @@ mod space;
 mod start;
 mod stop;
 mod survey;
+mod trouble;
 mod turn;
 
 pub use config::ShardConfig;
-pub use mail::{Mail, Notice};
+pub use heddle_partition::Traffic;
+pub use mail::{Level, Mail, Notice};
 pub use metrics::{Metrics, TURN_BOUNDS_US};
-pub use survey::{Survey, SurveyPage};
+pub use survey::{Survey, SurveyPage, SurveyedPartition};
 pub use turn::Shard;

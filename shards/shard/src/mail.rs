@@ -84,7 +84,10 @@ pub enum Notice {
     /// It cannot start, or cannot go on; the text is for the person who reads it.
     Failed(String),
     /// Worth a line in the log.
-    Log(String),
+    Log {
+        level: Level,
+        text: String,
+    },
     Metrics {
         id: u64,
         metrics: Box<Metrics>,
@@ -94,6 +97,17 @@ pub enum Notice {
         shard: ShardId,
         page: Box<SurveyPage>,
     },
-    /// A core has ended.
+    /// This core's part is over.
     Halted,
+}
+
+/// How much a line of the log matters.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Level {
+    /// Somebody should act: something is lost, or refused until the cause is gone.
+    Error,
+    /// Something went wrong, and the broker goes on without help.
+    Warn,
+    /// What happens in the course of things.
+    Info,
 }

@@ -7,7 +7,7 @@ use heddle_controller::{Image, Topic};
 use heddle_model::{Incarnation, NodeId, PartitionId, ReplicaNumber, ShardId, Term, TopicSettings, Voter};
 use heddle_partition::{Replica, Seat, World};
 
-use crate::mail::Mail;
+use crate::mail::{Level, Mail};
 use crate::owners::Owner;
 use crate::turn::Shard;
 
@@ -106,7 +106,7 @@ impl Shard {
                         return self.notice(crate::Notice::Failed(text));
                     }
                     if self.unopened.insert(partition) {
-                        self.log(text);
+                        self.log(Level::Error, text);
                         self.answer_for_damaged(partition, term);
                     }
                     return;
@@ -135,7 +135,7 @@ impl Shard {
         if replica.is_damaged() {
             let text = "its journal is damaged: it takes no writes and is read up to the damage; \
                         `heddle repair --accept-loss` gives up what lies behind";
-            self.log(format!("{}: {text}", self.name_of(partition)));
+            self.log(Level::Error, format!("{}: {text}", self.name_of(partition)));
             self.answer_for_damaged(partition, replica.term());
         } else {
             self.unserved.insert(number);

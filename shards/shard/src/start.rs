@@ -12,9 +12,9 @@ use std::sync::Arc;
 use heddle_border::{DiskOp, Done, Effect, Failed, Fault, ListenerId, Token};
 use heddle_controller::Image;
 use heddle_journal::{Journal, Ordinal, Pressure, RecoveredReplica, Siblings};
-use heddle_model::{ReplicaNumber, ShardId, Term};
+use heddle_model::{PartitionId, ReplicaNumber, ShardId, Term};
 
-use crate::mail::{Found, Mail, Notice};
+use crate::mail::{Found, Level, Mail, Notice};
 use crate::owners::{HOUSE, Owner};
 use crate::reconcile::CONTROLLER_REPLICA;
 use crate::turn::Shard;
@@ -61,6 +61,8 @@ pub struct Start {
     ending: Vec<usize>,
     ended: BTreeSet<usize>,
     listening: bool,
+    /// The listener is bound.
+    pub accepting: bool,
     /// A journal cannot be opened; said once.
     refused: bool,
     /// Directories of replicas: what is there of a replica that no journal knows was lost with its journal.
@@ -138,14 +140,16 @@ impl Shard {
             Err(failed) => {
                 let what = match (seq & STAGE, seq) {
                     (RENAMED_JOURNAL | SYNCED_RENAME, _) | (_, REMOVED_JOURNAL) => {
-                        return self.log(format!("an adopted journal could not be removed: {:?}", failed.fault));
+                        return self
+                            .log(Level::Warn, format!("an adopted journal could not be removed: {}", failed.fault));
                     }
                     (_, REMOVED_LITTER) => {
-                        return self.log(format!("files of a removed partition stay behind: {:?}", failed.fault));
+                        return self
+                            .log(Level::Warn, format!("files of a removed partition stay behind: {}", failed.fault));
                     }
                     _ => "the data directory cannot be used",
                 };
-                return self.notice(Notice::Failed(format!("{what}: {}", describe(failed.fault))));
+                return self.notice(Notice::Failed(format!("{what}: {}", failed.fault)));
             }
         };
         match (seq, done) {
@@ -222,8 +226,8 @@ impl Shard {
             }
             return;
         };
-        for line in lines_of(&recovered.report) {
-            self.log(format!("journal-{}: {line}", self.start.dirs[at]));
+        for (level, line) in lines_of(&recovered.report) {
+            self.log(level, format!("journal-{}: {line}", self.start.dirs[at]));
         }
         let holder = Holder { core: self.me, journal: self.start.dirs[at] };
         let found = &mut self.start.here;
@@ -302,10 +306,11 @@ impl Shard {
                     // Who knew the membership was in its term, though the record of that may be lost.
                     let config = heddle_partition::read_identity(best.replica.state.config.clone());
                     best.replica.state.term = config.map_or(Term(0), |(_, c)| c.term).max(best.replica.state.term);
-                    self.log(format!(
-                        "replica {number}: its damage is accepted; it goes on from offset {}",
-                        best.replica.tail.last().map_or(best.replica.state.log_start, |batch| batch.next)
-                    ));
+                    let end = best.replica.tail.last().map_or(best.replica.state.log_start, |batch| batch.next);
+                    self.log(
+                        Level::Warn,
+                        format!("replica {number}: its damage is accepted; it goes on from offset {end}"),
+                    );
                 }
                 let (state, tail) = (best.replica.state.clone(), best.replica.tail.clone());
                 let journal = &mut self.journals[0];
@@ -355,7 +360,7 @@ impl Shard {
         }
         self.journals[0].set_siblings(self.start.found.siblings(self.config.shards));
         if self.core_of(CONTROLLER_REPLICA) == self.me {
-            lost.into_iter().for_each(|line| self.log(line));
+            lost.into_iter().for_each(|line| self.log(Level::Error, line));
         }
     }
 
@@ -448,14 +453,19 @@ impl Shard {
             .iter()
             .filter(|(_, replica)| replica.damaged)
             .map(|(number, replica)| {
-                let partition = heddle_partition::read_identity(replica.state.config.clone()).map(|(p, _)| p);
                 let end = replica.tail.last().map_or(replica.state.log_start, |batch| batch.next);
-                format!("replica {number} ({partition:?}) is damaged behind offset {end}")
+                // The names of topics stand in the metadata's log, which a repair does not open.
+                let whose = match heddle_partition::read_identity(replica.state.config.clone()) {
+                    Some((PartitionId::CONTROLLER, _)) => "the cluster's metadata".into(),
+                    Some((partition, _)) => format!("partition {} of topic id {}", partition.index, partition.topic),
+                    None => "of no partition that can be told".into(),
+                };
+                format!("replica {number} ({whose}) is damaged behind offset {end}")
             })
             .collect();
         let count = damaged.len();
         for line in damaged {
-            self.log(line);
+            self.log(Level::Error, line);
         }
         if count > 0 || self.start.found.misses {
             let text = "damage was found (see above): damaged partitions take no writes, and are read up to the damage. \
@@ -523,42 +533,36 @@ impl Shard {
 
     pub(crate) fn on_listening(&mut self, result: Result<SocketAddr, Fault>) {
         let notice = match result {
-            Ok(addr) => Notice::Serving(addr),
-            Err(fault) => Notice::Failed(format!("cannot listen on {}: {}", self.config.kafka_addr, describe(fault))),
+            Ok(addr) => {
+                self.start.accepting = true;
+                Notice::Serving(addr)
+            }
+            Err(fault) => Notice::Failed(format!("cannot listen on {}: {fault}", self.config.kafka_addr)),
         };
         self.notice(notice);
     }
 }
 
 /// What an operator should know of a recovery; nothing, if all was well.
-fn lines_of(report: &heddle_journal::Report) -> Vec<String> {
+fn lines_of(report: &heddle_journal::Report) -> Vec<(Level, String)> {
     let mut lines = Vec::new();
     for damage in &report.damage {
         let place =
             if damage.file.is_empty() { "a missing file".into() } else { format!("{} at {}", damage.file, damage.at) };
         let hit: Vec<String> = damage.hit.iter().map(|number| number.to_string()).collect();
         let hit = if hit.is_empty() { "no replica by name".into() } else { format!("replicas {}", hit.join(", ")) };
-        lines
-            .push(format!("damaged: frames {} to {} in {place} cannot be read; hit: {hit}", damage.first, damage.last));
+        let line = format!("damaged: frames {} to {} in {place} cannot be read; hit: {hit}", damage.first, damage.last);
+        lines.push((Level::Error, line));
     }
     if !report.unknown.is_empty() {
-        lines.push(format!("damaged: nothing is known of replicas {:?}", report.unknown));
+        let unknown: Vec<String> = report.unknown.iter().map(|number| number.to_string()).collect();
+        lines.push((Level::Error, format!("damaged: nothing is known of replicas {}", unknown.join(", "))));
     }
     if report.may_miss_replicas {
-        lines.push("damaged: replicas may have been created of which nothing is known".into());
+        lines.push((Level::Error, "damaged: replicas may have been created of which nothing is known".into()));
     }
     for file in &report.foreign {
-        lines.push(format!("{file} belongs to another journal and is left alone"));
+        lines.push((Level::Warn, format!("{file} belongs to another journal and is left alone")));
     }
     lines
-}
-
-/// A fault in words.
-fn describe(fault: Fault) -> String {
-    match fault {
-        Fault::NoSpace => "no space is left on the device".into(),
-        Fault::NotFound => "no such file or directory".into(),
-        Fault::AlreadyExists => "it exists already".into(),
-        Fault::Io(errno) => std::io::Error::from_raw_os_error(errno).to_string(),
-    }
 }

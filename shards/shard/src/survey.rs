@@ -1,26 +1,27 @@
-//! What the groups of this core have committed, and where its partitions end: the two halves of every consumer's lag. Told
-//! in pages to the admin server, which subtracts one from the other; the core that keeps a group's offsets need not be the
-//! one that keeps the partition.
+//! What the groups of this core have committed, and where its partitions end, the two halves of every consumer's lag; and
+//! what went through its partitions. Told in pages to the admin server, which takes one half from the other and sums up by
+//! topic; the core that keeps a group's offsets need not be the one that keeps the partition.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use heddle_group::{Bookmark, Commit, GroupKind, GroupState};
 use heddle_model::{Offset, PartitionIndex};
+use heddle_partition::Traffic;
 
 use crate::turn::Shard;
 
 /// Groups, members and committed offsets of one page, and replicas of one page: a fraction of a millisecond each.
 const ITEMS_A_PAGE: usize = 1_000;
-const REPLICAS_A_PAGE: usize = 4_000;
+const REPLICAS_A_PAGE: usize = 2_000;
 
 /// What is asked for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Survey {
     /// Groups and their committed offsets, of the partition of `__consumer_offsets` and from the place in it.
     Groups(PartitionIndex, Bookmark),
-    /// Ends of partitions, from this slot of a replica.
-    Ends(usize),
+    /// Partitions, from this slot of a replica.
+    Partitions(usize),
 }
 
 impl Survey {
@@ -30,8 +31,8 @@ impl Survey {
     }
 
     /// From the first replica.
-    pub fn ends() -> Survey {
-        Survey::Ends(0)
+    pub fn partitions() -> Survey {
+        Survey::Partitions(0)
     }
 }
 
@@ -39,16 +40,25 @@ impl Survey {
 pub struct SurveyPage {
     pub states: BTreeMap<(GroupKind, GroupState), usize>,
     pub committed: Vec<Commit>,
-    /// High watermarks of the partitions that this core leads: what kafka-consumer-groups calls the log end offset.
-    pub ends: Vec<(Arc<str>, PartitionIndex, Offset)>,
+    pub partitions: Vec<SurveyedPartition>,
     /// What to ask next; `None`: all is told.
     pub next: Option<Survey>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SurveyedPartition {
+    pub topic: Arc<str>,
+    pub index: PartitionIndex,
+    /// The high watermark, if this core leads: what kafka-consumer-groups calls the log end offset.
+    pub end: Option<Offset>,
+    pub bytes: u64,
+    pub traffic: Traffic,
 }
 
 pub(crate) fn survey(shard: &Shard, from: Survey) -> SurveyPage {
     match from {
         Survey::Groups(partition, from) => groups(shard, partition, &from),
-        Survey::Ends(from) => ends(shard, from),
+        Survey::Partitions(from) => partitions(shard, from),
     }
 }
 
@@ -64,22 +74,27 @@ fn groups(shard: &Shard, partition: PartitionIndex, from: &Bookmark) -> SurveyPa
     SurveyPage {
         states: page.states,
         committed: page.committed,
-        ends: Vec::new(),
+        partitions: Vec::new(),
         next: next.map(|(index, bookmark)| Survey::Groups(index, bookmark)),
     }
 }
 
-fn ends(shard: &Shard, from: usize) -> SurveyPage {
+fn partitions(shard: &Shard, from: usize) -> SurveyPage {
     let until = from.saturating_add(REPLICAS_A_PAGE).min(shard.replicas.len());
     let replicas = shard.replicas.get(from..until).unwrap_or_default().iter().flatten();
-    let end = |replica: &heddle_partition::Replica| {
+    let of = |replica: &heddle_partition::Replica| {
         let partition = replica.partition();
-        let topic = shard.image.topic_by_id(partition.topic)?;
-        Some((topic.name.clone(), partition.index, replica.high_watermark()))
+        Some(SurveyedPartition {
+            topic: shard.image.topic_by_id(partition.topic)?.name.clone(),
+            index: partition.index,
+            end: replica.is_serving().then(|| replica.high_watermark()),
+            bytes: replica.bytes(),
+            traffic: replica.traffic(),
+        })
     };
     SurveyPage {
-        ends: replicas.filter(|replica| replica.is_serving()).filter_map(|replica| end(replica)).collect(),
-        next: (until < shard.replicas.len()).then_some(Survey::Ends(until)),
+        partitions: replicas.filter_map(|replica| of(replica)).collect(),
+        next: (until < shard.replicas.len()).then_some(Survey::Partitions(until)),
         ..SurveyPage::default()
     }
 }

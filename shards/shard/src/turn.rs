@@ -8,23 +8,23 @@ use heddle_api::{Answer, Api, ApiConfig, Ask, Target, View, Wish};
 use heddle_border::{Done, Effect, Event, Failed, Machine, Out, Turn};
 use heddle_controller::Image;
 use heddle_journal::{Journal, Ordinal};
-use heddle_model::{Mono, Now, PartitionId, ReplicaNumber, ShardId, Ticket};
+use heddle_model::{Mono, Now, PartitionId, ReplicaNumber, ShardId, Ticket, TrustedClock};
 use heddle_partition::{self as partition, News, Replica, World};
 use rustc_hash::FxHashMap;
 
 use crate::budget::Budget;
-use crate::clock::TrustedClock;
 use crate::compaction::Compaction;
 use crate::coordinators::Coordinators;
 use crate::entropy::Entropy;
 use crate::leaders::Leaders;
-use crate::mail::{Mail, Notice};
+use crate::mail::{Level, Mail, Notice};
 use crate::metrics::Gauges;
 use crate::owners::{API, HOUSE, Owner, Owners, SPACE};
 use crate::said::Said;
 use crate::space::Space;
 use crate::start::Start;
 use crate::stop::Stop;
+use crate::trouble::JournalTrouble;
 use crate::{ShardConfig, metrics, survey};
 
 /// Letters and events taken in one turn; the rest waits for the next.
@@ -61,6 +61,7 @@ pub struct Shard {
     pub(crate) budget: Budget,
     pub(crate) gauges: Gauges,
     pub(crate) compaction: Compaction,
+    pub(crate) trouble: JournalTrouble,
     said: Said,
     pub(crate) space: Space,
     /// Partitions whose replica is here, and cannot be opened.
@@ -123,6 +124,7 @@ impl Shard {
             budget: Budget::new(config.memory),
             gauges: Gauges::default(),
             compaction: Compaction::default(),
+            trouble: JournalTrouble::default(),
             said: Said::default(),
             space: Space::default(),
             unopened: BTreeSet::new(),
@@ -166,8 +168,8 @@ impl Shard {
         self.letters.push((ShardId::OUTSIDE, Mail::Notice(notice)));
     }
 
-    pub(crate) fn log(&mut self, text: String) {
-        self.notice(Notice::Log(text));
+    pub(crate) fn log(&mut self, level: Level, text: String) {
+        self.notice(Notice::Log { level, text });
     }
 
     // ---- events ----
@@ -417,7 +419,7 @@ impl Shard {
             News::Leader { partition, leader, term, serving } => self.on_leader(partition, leader, term, serving),
             News::Trouble { partition, what } => {
                 if self.said.is_news(partition, &what, self.now.mono) {
-                    self.log(format!("{}: {what}", self.name_of(partition)));
+                    self.log(Level::Warn, format!("{}: {what}", self.name_of(partition)));
                 }
             }
             News::Removed { replica } => self.on_removed(replica),
@@ -432,7 +434,7 @@ impl Shard {
         match self.image.topic_by_id(partition.topic) {
             Some(topic) => format!("{}-{}", topic.name, partition.index),
             None if partition == PartitionId::CONTROLLER => "__cluster_metadata-0".into(),
-            None => format!("{partition:?}"),
+            None => format!("partition {} of topic id {}", partition.index, partition.topic),
         }
     }
 

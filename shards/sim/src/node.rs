@@ -184,7 +184,7 @@ impl Node {
                 trace.say(|| format!("failed: {text}"));
                 self.failed.get_or_insert(text);
             }
-            Mail::Notice(Notice::Log(text)) => {
+            Mail::Notice(Notice::Log { text, .. }) => {
                 trace.say(|| format!("log of core {from}: {text}"));
                 self.logs.push(text);
             }

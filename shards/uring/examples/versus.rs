@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use heddle_border::{Blocks, DiskOp, Done, Effect, Event, FileId, ListenerId, Machine, OpenMode, Out, Token, Turn};
 use heddle_model::ShardId;
-use heddle_uring::{CoreConfig, Options, start};
+use heddle_uring::{CoreConfig, FromCore, Options, start};
 use io_uring::{IoUring, cqueue, opcode, types};
 use nix::libc;
 use nix::sched::{CpuSet, sched_setaffinity};
@@ -129,6 +129,15 @@ impl Machine for Bench {
     }
 }
 
+/// Hands on what machines say; nobody may listen any more.
+fn to(tell: mpsc::Sender<Mail>) -> impl Fn(ShardId, FromCore<Mail>) + Send + Sync + 'static {
+    move |_, told| {
+        if let FromCore::Mail(mail) = told {
+            drop(tell.send(mail));
+        }
+    }
+}
+
 fn with_driver<T>(
     dir: &Path,
     writes: usize,
@@ -137,8 +146,8 @@ fn with_driver<T>(
 ) -> T {
     let (tell, told) = mpsc::channel();
     let core = CoreConfig { shard: ShardId(0), cpu: Some(0), spin_us, data_dir: dir.to_owned() };
-    let make = move |me| Bench::new(me, writes);
-    let running = start(Options::new(vec![core]), make, move |_, mail| drop(tell.send(mail))).expect("it starts");
+    let (make, outside) = (move |me| Bench::new(me, writes), to(tell));
+    let running = start(Options::new(vec![core]), make, outside).expect("it starts");
     let done = act(&|| running.mail(ShardId(0), Mail::Report), &told);
     if std::env::var_os("STATS").is_some() {
         println!("{:?}", running.stats()[0]);
@@ -295,7 +304,7 @@ fn mail(dir: &Path, spin_us: u64) -> f64 {
     const TRIPS: u32 = 20_000;
     let (tell, told) = mpsc::channel();
     let core = |n| CoreConfig { shard: ShardId(n), cpu: Some(n.into()), spin_us, data_dir: dir.to_owned() };
-    let outside = move |_, mail| drop(tell.send(mail));
+    let outside = to(tell);
     let running = start(Options::new(vec![core(0), core(1)]), |me| Bench::new(me, 0), outside).expect("it starts");
     let mut took = Duration::ZERO;
     for trips in [1000, TRIPS] {

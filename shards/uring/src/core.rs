@@ -32,9 +32,6 @@ use crate::stats::Counters;
 use crate::trace::Trace;
 use crate::work::Workers;
 
-/// A turn above this is counted as long. Microseconds.
-const LONG_TURN_US: u64 = 1_000;
-
 /// What all cores of a process share.
 pub(crate) struct Shared<M> {
     pub(crate) clock: Clock,
@@ -42,7 +39,18 @@ pub(crate) struct Shared<M> {
     pub(crate) occupancy: Arc<Occupancy>,
     pub(crate) workers: Workers,
     pub(crate) trace: Option<Arc<Trace>>,
-    pub(crate) outside: Box<dyn Fn(ShardId, M) + Send + Sync>,
+    pub(crate) outside: Box<dyn Fn(ShardId, FromCore<M>) + Send + Sync>,
+}
+
+/// What a core tells those who started it.
+#[derive(Debug)]
+pub enum FromCore<M> {
+    /// Mail of its machine to `ShardId::OUTSIDE`.
+    Mail(M),
+    /// Something that a person should know, and that the machine cannot: a line of text.
+    Warning(String),
+    /// Its thread is done: it halted, or could not begin. The last that is heard of it.
+    Ended(Result<(), String>),
 }
 
 /// What a core has before the cores know each other.
@@ -162,10 +170,6 @@ impl<M: Machine> Core<M> {
         self.now = self.shared.clock.mono();
         self.previous_us = self.now.since_us(now.mono);
         self.counters.turns.add(1);
-        self.counters.turn_us.add(self.previous_us);
-        if self.previous_us > LONG_TURN_US {
-            self.counters.long_turns.add(1);
-        }
         self.wake_at = self.out.wake_at.take();
         let mut effects = std::mem::take(&mut self.out.effects);
         effects.drain(..).for_each(|effect| self.apply(effect));
@@ -213,7 +217,7 @@ impl<M: Machine> Core<M> {
             if to == self.me {
                 self.mail.push_back((to, mail));
             } else if to == ShardId::OUTSIDE {
-                (self.shared.outside)(self.me, mail);
+                (self.shared.outside)(self.me, FromCore::Mail(mail));
             } else {
                 self.outgoing[usize::from(to.0)].push(mail);
             }
@@ -264,6 +268,9 @@ impl<M: Machine> Core<M> {
         let (disk, mut step) = self.disk_step();
         disk.take_cold(&mut outcomes, &mut step);
         self.outcomes = outcomes;
+        if let Some(text) = self.disk.take_warning() {
+            (self.shared.outside)(self.me, FromCore::Warning(text));
+        }
 
         let (net, mut step) = self.net_step();
         net.on_time(&mut step);

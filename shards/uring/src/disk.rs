@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io;
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -72,6 +72,7 @@ pub(crate) struct Disk {
     cold: Cold,
     pub(crate) trace: Option<Arc<Trace>>,
     warned: bool,
+    warning: Option<String>,
 }
 
 /// What a step of the disk needs beside its own state.
@@ -107,6 +108,7 @@ impl Disk {
             cold: Cold::new(bridge),
             trace,
             warned: false,
+            warning: None,
         }
     }
 
@@ -303,6 +305,11 @@ impl Disk {
         }
     }
 
+    /// What a person should know, once.
+    pub(crate) fn take_warning(&mut self) -> Option<String> {
+        self.warning.take()
+    }
+
     /// The kernel and the cold threads hold nothing of this core.
     pub(crate) fn is_idle(&self) -> bool {
         self.ops.is_empty() && !self.cold_under_way()
@@ -312,9 +319,7 @@ impl Disk {
         let Opened { file, direct, len, path } = opened;
         if !direct && !self.warned {
             self.warned = true;
-            // Not `eprintln!`, which panics if nobody takes the line: standard error may be a file on a full disk.
-            let root = self.root.display();
-            let _ = writeln!(io::stderr(), "heddle: {root} takes no direct I/O: files are buffered there");
+            self.warning = Some(format!("{} takes no direct I/O: files are buffered there", self.root.display()));
         }
         let old =
             self.files.insert(id, OpenFile { file, path, direct, busy: 0, flushes: Flushes::default(), closing: None });

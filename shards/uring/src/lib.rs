@@ -23,6 +23,7 @@ mod stats;
 mod trace;
 mod work;
 
+pub use crate::core::FromCore;
 pub use flush::Durability;
 pub use start::{CoreConfig, Options, Running, start};
 pub use stats::{SYNC_BOUNDS_US, Stats, Syncs};

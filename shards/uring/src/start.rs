@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::JoinHandle;
@@ -14,7 +14,7 @@ use heddle_border::Machine;
 use heddle_model::ShardId;
 
 use crate::clock::Clock;
-use crate::core::{Core, Parts, Shared};
+use crate::core::{Core, FromCore, Parts, Shared};
 use crate::flush::Durability;
 use crate::listen::Occupancy;
 use crate::mailbox::{Mailbox, News, Peer};
@@ -43,7 +43,7 @@ pub struct CoreConfig {
     pub cpu: Option<usize>,
     /// How long it spins before it sleeps, while that pays. Ignored unless it has a CPU for itself. Microseconds.
     pub spin_us: u64,
-    /// Where its files are; made if it does not exist.
+    /// Where its files are. It must exist: whoever makes it also makes its name durable.
     pub data_dir: PathBuf,
 }
 
@@ -102,16 +102,17 @@ pub struct Running<M: Machine> {
 }
 
 /// Start a core for each of `options.cores`, each with the machine that `make` makes on its thread, and return when all
-/// run. Mail to `ShardId::OUTSIDE` goes to `outside` on the sending core's thread, with the core's id: it must be quick.
+/// run. What a core has for the outside goes to `outside` on the core's thread, with the core's id: it must be quick. From
+/// each core that is begun it hears `FromCore::Ended` once.
 ///
 /// A core whose machine panics ends the process (abort), after a line that says so.
 ///
 /// # Errors
-/// If the kernel lacks something, a directory cannot be made, or a CPU does not exist. Nothing runs then.
+/// If the kernel lacks something, a directory or a CPU does not exist. Nothing runs then.
 pub fn start<M: Machine + 'static>(
     options: Options,
     make: impl Fn(ShardId) -> M + Send + Sync + 'static,
-    outside: impl Fn(ShardId, M::Mail) + Send + Sync + 'static,
+    outside: impl Fn(ShardId, FromCore<M::Mail>) + Send + Sync + 'static,
 ) -> io::Result<Running<M>> {
     options.check()?;
     let make = Arc::new(make);
@@ -169,7 +170,7 @@ fn spawn<M: Machine + 'static>(
     let durability = options.durability;
     let begin = move || async move {
         let _guard = AbortOnPanic(config.shard);
-        std::fs::create_dir_all(&config.data_dir)?;
+        check_directory(&config.data_dir)?;
         let mut ring = Ring::new(entries)?;
         let pool = Pool::new(&mut ring, buffers, buffer_bytes)?;
         let descriptor = ring.duplicate()?;
@@ -183,8 +184,19 @@ fn spawn<M: Machine + 'static>(
         let Ok(shared) = opens.recv() else { return Ok(()) };
         let machine = make(config.shard);
         drop(make);
-        Core::new(parts, shared, machine)?.run().await;
-        Ok(())
+        let done = match Core::new(parts, shared.clone(), machine) {
+            Ok(core) => {
+                core.run().await;
+                Ok(())
+            }
+            Err(e) => Err(e),
+        };
+        let told = match &done {
+            Ok(()) => Ok(()),
+            Err(e) => Err(format!("core {}: {e}", config.shard)),
+        };
+        (shared.outside)(config.shard, FromCore::Ended(told));
+        done
     };
     LocalExecutorBuilder::new(placement)
         .name(&format!("heddle-{}", config.shard))
@@ -193,6 +205,14 @@ fn spawn<M: Machine + 'static>(
         .blocking_thread_pool_placement(PoolPlacement::Unbound(COLD_THREADS))
         .spawn(begin)
         .map_err(|e| io::Error::other(format!("core {}: {e}", config.shard)))
+}
+
+fn check_directory(dir: &Path) -> io::Result<()> {
+    match std::fs::metadata(dir) {
+        Ok(found) if found.is_dir() => Ok(()),
+        Ok(_) => Err(io::Error::new(io::ErrorKind::NotADirectory, format!("{}: not a directory", dir.display()))),
+        Err(e) => Err(io::Error::new(e.kind(), format!("{}: {e}", dir.display()))),
+    }
 }
 
 impl<M: Machine> Running<M> {

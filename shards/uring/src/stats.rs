@@ -66,10 +66,6 @@ macro_rules! counters {
 counters! {
     /// Calls of `Machine::turn`.
     turns,
-    /// Microseconds spent in them.
-    turn_us,
-    /// Turns of more than one millisecond.
-    long_turns,
     /// Times the core went to sleep.
     parks,
     /// Times it waited by spinning and was rewarded.

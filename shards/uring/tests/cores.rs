@@ -6,12 +6,13 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Output};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use heddle_border::{DiskOp, Effect, Event, FileId, ListenerId, OpenMode, Token};
 use heddle_model::ShardId;
-use heddle_uring::{CoreConfig, Options, start};
+use heddle_uring::{CoreConfig, FromCore, Options, start};
 use nix::sys::resource::{Resource, setrlimit};
 use support::{Mail, ONE, Puppet, Stage};
 
@@ -224,19 +225,46 @@ fn what_cannot_start_says_why() {
         spin_us: 0,
         data_dir: dir.into(),
     };
-    let dir = std::env::temp_dir().join(format!("heddle-uring-nostart-{}", std::process::id()));
-    let dir = dir.to_str().unwrap();
+    let dir = std::env::temp_dir();
+    let (dir, file) = (dir.to_str().unwrap(), "/proc/self/status");
     let try_start = |cores| start(Options::new(cores), |_| Puppet::default(), |_, _| {}).map(|_| ());
-    for cores in [
-        vec![],
-        vec![core(1, None, dir)],
-        vec![core(0, None, dir), core(1, Some(100_000), dir)],
-        vec![core(0, None, dir), core(1, None, "/proc/no/such/place")],
+    for (cores, said) in [
+        (vec![], "at least one"),
+        (vec![core(1, None, dir)], "numbered from 0"),
+        (vec![core(0, None, dir), core(1, Some(100_000), dir)], "core 1"),
+        (vec![core(0, None, dir), core(1, None, "/no/such/place")], "/no/such/place: No such file"),
+        (vec![core(0, None, file)], "/proc/self/status: not a directory"),
     ] {
-        let error = try_start(cores.clone()).expect_err("it cannot start");
-        assert!(!error.to_string().is_empty(), "{cores:?}");
+        let error = try_start(cores.clone()).expect_err("it cannot start").to_string();
+        assert!(error.contains(said), "{error}, for {cores:?}");
     }
-    let _ = std::fs::remove_dir_all(dir);
+}
+
+/// The gate is open, the other cores run, and one finds that it cannot begin: nobody waits for it for ever.
+#[test]
+fn a_core_that_cannot_begin_says_so() {
+    let output = in_a_process("cannot_begin");
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
+#[ignore = "run by a_core_that_cannot_begin_says_so"]
+fn cannot_begin() {
+    let core = CoreConfig { shard: ONE, cpu: None, spin_us: 0, data_dir: std::env::temp_dir() };
+    let (tell, told) = mpsc::channel();
+    let make = |_| {
+        // What the core opens next is one too many.
+        setrlimit(Resource::RLIMIT_NOFILE, 0, 0).unwrap();
+        Puppet::default()
+    };
+    let running = start(Options::new(vec![core]), make, move |from, said| drop(tell.send((from, said)))).unwrap();
+    match told.recv_timeout(Duration::from_secs(10)) {
+        Ok((ONE, FromCore::Ended(Err(text)))) => {
+            assert!(text.contains("core 0: ") && text.contains("Too many"), "{text}")
+        }
+        _ => panic!("it does not say how it ended"),
+    }
+    assert!(running.join().unwrap_err().contains("Too many"));
 }
 
 #[test]

@@ -2,9 +2,13 @@
 
 mod support;
 
+use std::os::unix::fs::OpenOptionsExt;
+use std::time::Duration;
+
 use heddle_border::{Blocks, DiskOp, Done, Effect, Entry, Failed, Fault, FileId, OpenMode};
 use heddle_uring::Durability;
-use support::{ONE, Stage, blocks, file_bytes, pattern};
+use nix::libc;
+use support::{Mail, ONE, Stage, blocks, file_bytes, pattern};
 
 fn fault<T>(result: Result<T, Failed>) -> Fault {
     result.map(|_| ()).expect_err("it is refused").fault
@@ -262,6 +266,17 @@ fn a_file_system_without_direct_io_serves_too() {
     finished(stage.disk(DiskOp::Allocate { file, from: 16384, len: 4096 }));
     assert_eq!(read(&stage, file, 16384, 4096), vec![0; 4096]);
     assert_eq!(fault(stage.open(2, "t", OpenMode::Create)), Fault::AlreadyExists);
+    // tmpfs takes direct I/O from Linux 6.6 on; where it does not, that is said once.
+    let probe = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .custom_flags(libc::O_DIRECT)
+        .open(dir.join("probe"));
+    let warned = |mail: &mut Mail| if let Mail::Warned(text) = mail { Some(text.clone()) } else { None };
+    let warning = stage.within(Duration::from_millis(50), |_, mail| warned(mail));
+    assert_eq!(warning.is_some(), probe.is_err(), "{warning:?}");
+    assert!(warning.is_none_or(|text| text.starts_with("/dev/shm/") && text.contains("takes no direct I/O")));
     stage.end();
     std::fs::remove_dir_all(dir).unwrap();
 }

@@ -2,9 +2,9 @@
 
 use heddle_protocol::messages::api_versions_response::{ApiVersion, FinalizedFeatureKey, SupportedFeatureKey};
 use heddle_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
-use heddle_protocol::{API_VERSIONS, ErrorCode, Head, encode_response, text, versions_of};
+use heddle_protocol::{API_VERSIONS, ErrorCode, Head, text, versions_of};
 
-use crate::context::{Closed, Context, Reply, Started};
+use crate::context::{Context, Reply, Started};
 use crate::dispatch::APIS;
 
 /// Finalized features: name and level. A level of 0 means off, and is left out: old Java clients fail to parse a
@@ -34,10 +34,7 @@ pub(crate) fn unknown_version(head: Head) -> Reply {
     let response = ApiVersionsResponse::default()
         .with_error_code(ErrorCode::UnsupportedVersion.code())
         .with_api_keys(range(API_VERSIONS).into_iter().collect());
-    match encode_response(0, head.correlation_id, &response) {
-        Ok(frame) => Reply::Send(vec![frame]),
-        Err(_) => Reply::Close(Closed::Unencodable),
-    }
+    Reply::of(0, head.correlation_id, &response)
 }
 
 fn range(key: i16) -> Option<ApiVersion> {

@@ -18,6 +18,7 @@ use heddle_protocol::{ErrorCode, FetchResponse, StrBytes, encode_fetch, text, to
 
 use crate::ask::{Answer, Ask, Target};
 use crate::context::{Context, Flight, Reply, Started};
+use crate::error_codes::ErrorCodes;
 use crate::errors;
 use crate::fetch_sessions::{Mode, SessionRequest, Told, TopicKey, Wanted};
 
@@ -65,7 +66,12 @@ pub(crate) fn start(request: FetchRequest, cx: &mut Context<'_>) -> Started {
 /// A refused session: an answer without partitions.
 fn refused(error: ErrorCode, cx: &Context<'_>) -> Reply {
     let response = FetchResponse { error, ..FetchResponse::default() };
-    Reply::Send(encode_fetch(cx.version(), cx.caller.head.correlation_id, &response))
+    reply(&response, cx)
+}
+
+fn reply(response: &FetchResponse, cx: &Context<'_>) -> Reply {
+    let parts = encode_fetch(cx.version(), cx.caller.head.correlation_id, response);
+    Reply::Send { parts, errors: response.errors() }
 }
 
 fn session_request(request: &FetchRequest, version: i16) -> SessionRequest {

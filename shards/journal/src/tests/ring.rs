@@ -1,5 +1,6 @@
 //! The ring under pressure: growth, full disks, failing files, who is asked to settle.
 
+use heddle_border::Fault;
 use heddle_fakedisk::{Dice, FakeDisk};
 use heddle_model::limits::{FRAME_PAYLOAD_BYTES, JOURNAL_WAITING_BYTES};
 use heddle_model::{Offset, Term};
@@ -138,6 +139,8 @@ fn a_full_disk_refuses_growth_and_the_journal_goes_on_when_space_returns() {
             }
         }
         assert_eq!(rig.journal.pressure(), Pressure::ControlOnly);
+        assert!(rig.journal.trouble().is_some_and(|(_, fault)| fault == Fault::NoSpace));
+        assert!(rig.journal.stats().files_refused > 0 && !rig.journal.is_broken_for_good());
         assert!(rig.journal.waiting_bytes() > 0, "there is no room for all");
         let durable = rig.models[&replica].durable;
         assert!(durable < 101 && durable > 20);
@@ -158,6 +161,7 @@ fn a_full_disk_refuses_growth_and_the_journal_goes_on_when_space_returns() {
             rig.now.mono = wake;
             rig.settle();
             assert_eq!((rig.journal.waiting_bytes(), rig.models[&replica].durable), (0, 101));
+            assert_eq!(rig.journal.trouble(), None);
             rig.disk.crash();
             rig.restart();
         }
@@ -218,7 +222,9 @@ fn a_failed_write_retires_its_file_and_goes_on_in_the_next() {
         rig.work(&mut dice, 10);
         rig.settle();
         retired += rig.journal.stats().files_retired;
+        assert!(rig.journal.stats().write_failures >= rig.journal.stats().files_retired);
         assert!(rig.journal.pressure() < Pressure::Broken);
+        assert_eq!(rig.journal.trouble(), None, "it went on in another file");
         for model in rig.models.values() {
             assert_eq!(model.last().0, model.durable, "everything was written elsewhere");
         }
@@ -264,6 +270,8 @@ fn two_failures_in_a_row_break_the_journal_and_nothing_is_acknowledged() {
     rig.append(replica, Record::State { term: Term(9), vote: None });
     rig.settle();
     assert_eq!((rig.journal.pressure(), rig.models[&replica].durable), (Pressure::Broken, 2));
+    assert!(rig.journal.trouble().is_some_and(|(path, _)| path.starts_with("journal-0/0000000")));
+    assert!(rig.journal.is_broken_for_good());
     assert!(rig.journal.state(replica).is_some(), "what is known can still be read");
     rig.disk.heal();
     rig.now.mono = rig.now.mono.plus_ms(60_000);

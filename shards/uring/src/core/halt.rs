@@ -1,10 +1,8 @@
 //! The end of a core: nothing of its memory may be in the kernel's hands when it goes.
 
-use std::io::Write as _;
-
 use heddle_border::Machine;
 
-use super::Core;
+use super::{Core, FromCore};
 use crate::ring::Kind;
 
 /// How long a halting core lets sends leave. Microseconds.
@@ -29,9 +27,8 @@ impl<M: Machine> Core<M> {
         }
         while !self.is_idle() {
             if self.now > start.plus_us(HALT_US) {
-                // Not `eprintln!`, which panics if nobody takes the line.
-                let text = "halts with operations under way; their memory is left behind";
-                let _ = writeln!(std::io::stderr(), "heddle: core {} {text}", self.me);
+                let text = format!("core {} halts with operations under way; their memory is left behind", self.me);
+                (self.shared.outside)(self.me, FromCore::Warning(text));
                 std::mem::forget(self);
                 return;
             }

@@ -16,7 +16,7 @@ use heddle_border::{
     Blocks, ConnId, DiskOp, Done, Effect, Event, Failed, FileId, ListenerId, Machine, OpenMode, Out, Token, Turn,
 };
 use heddle_model::{Mono, ShardId};
-use heddle_uring::{CoreConfig, Options, Running, Stats, start};
+use heddle_uring::{CoreConfig, FromCore, Options, Running, Stats, start};
 
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -42,6 +42,8 @@ pub enum Mail {
         from: ShardId,
         number: u32,
     },
+    Warned(String),
+    Ended(Result<(), String>),
     /// Planned and actual time.
     Woke {
         planned: Mono,
@@ -70,7 +72,9 @@ impl Machine for Puppet {
                 Mail::Letter(number) => out.mail.push((outside, Mail::SawLetter { from, number })),
                 Mail::Wake(us) => self.alarm = Some(turn.now.mono.plus_us(us)),
                 Mail::Toil(us) => self.toil_until = Some(turn.now.mono.plus_us(us)),
-                Mail::Saw(_) | Mail::SawLetter { .. } | Mail::Woke { .. } => unreachable!("for the outside"),
+                Mail::Saw(_) | Mail::SawLetter { .. } | Mail::Warned(_) | Mail::Ended(_) | Mail::Woke { .. } => {
+                    unreachable!("for the outside")
+                }
             }
         }
         if self.toil_until.is_some_and(|end| turn.now.mono < end) {
@@ -113,11 +117,21 @@ impl Stage {
             .collect();
         let mut options = Options::new(cores);
         tune(&mut options);
+        for core in &options.cores {
+            std::fs::create_dir_all(&core.data_dir).expect("the directory can be made");
+        }
         let running = start(
             options,
             |_| Puppet::default(),
-            // The test may be over.
-            move |from, mail| drop(tell.send((from, mail))),
+            move |from, told| {
+                let mail = match told {
+                    FromCore::Mail(mail) => mail,
+                    FromCore::Warning(text) => Mail::Warned(text),
+                    FromCore::Ended(how) => Mail::Ended(how),
+                };
+                // The test may be over.
+                drop(tell.send((from, mail)));
+            },
         )
         .expect("the cores start");
         Stage { running: Some(running), seen, waiting: Mutex::default(), tokens: AtomicU32::new(0), dir }
@@ -266,6 +280,13 @@ impl Stage {
         for _ in 0..cores {
             let shard = self.expect("Stop", |shard, mail| matches!(mail, Mail::Saw(Event::Stop)).then_some(shard));
             running.mail(shard, Mail::Do(vec![Effect::Halt]));
+        }
+        for _ in 0..cores {
+            self.expect("Ended", |_, mail| match mail {
+                Mail::Ended(how) => Some(how.clone()),
+                _ => None,
+            })
+            .expect("it could begin");
         }
         running.join().expect("all cores halt");
         let _ = std::fs::remove_dir_all(&self.dir);

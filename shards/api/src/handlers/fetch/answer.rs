@@ -1,11 +1,11 @@
 //! The answer of a fetch: what each partition came to, as the wire has it in each version.
 
 use heddle_model::NodeId;
-use heddle_protocol::{Endpoint, ErrorCode, FetchPartition, FetchResponse, FetchTopic, encode_fetch, text};
+use heddle_protocol::{Endpoint, ErrorCode, FetchPartition, FetchResponse, FetchTopic, text};
 
 use rustc_hash::FxHashMap;
 
-use super::{Fetch, Outcome, Part, UNTOLD, told};
+use super::{Fetch, Outcome, Part, UNTOLD, reply, told};
 use crate::context::{Context, Reply};
 use crate::fetch_sessions::{Mode, Told, TopicKey, Wanted};
 
@@ -36,7 +36,7 @@ impl Fetch {
         let endpoints = endpoints(leaders, cx);
         let session_id = self.mode.session_id();
         let response = FetchResponse { session_id, topics, endpoints, ..FetchResponse::default() };
-        Reply::Send(encode_fetch(cx.version(), cx.caller.head.correlation_id, &response))
+        reply(&response, cx)
     }
 
     fn partition(&self, wanted: &Wanted, outcome: Outcome, cx: &Context<'_>) -> (FetchPartition, Option<NodeId>) {
