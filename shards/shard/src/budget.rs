@@ -124,6 +124,11 @@ impl Budget {
         self.memory
     }
 
+    #[cfg(test)]
+    pub(crate) fn seats(&self) -> usize {
+        self.seats.len()
+    }
+
     fn enqueue(&mut self, slot: usize, force: bool) {
         if !self.seats[slot].queued {
             self.seats[slot].queued = true;

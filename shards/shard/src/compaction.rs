@@ -59,6 +59,14 @@ impl Compaction {
         self.map_bytes_max
     }
 
+    /// Whoever sat there is removed.
+    pub fn forget(&mut self, slot: usize) {
+        self.seats.remove(&slot);
+        if self.running == Some(slot) {
+            self.running = None;
+        }
+    }
+
     fn next(&self, now: Mono) -> Option<usize> {
         let due = self.seats.iter().filter(|(_, seat)| seat.is_due && seat.not_before <= now);
         due.max_by(|(_, one), (_, other)| one.ratio.total_cmp(&other.ratio)).map(|(slot, _)| *slot)

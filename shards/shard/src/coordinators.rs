@@ -25,7 +25,7 @@ const CONTROLLER_HOST: u32 = 0;
 /// The hosts of group partitions follow, by partition index.
 const GROUP_HOSTS: u32 = 1;
 /// The ticket of asks that the house makes itself, whose answers only it reads.
-const HOUSE_SLOT: u32 = u32::MAX;
+pub(crate) const HOUSE_SLOT: u32 = u32::MAX;
 
 /// Created topics are announced when every core serves them, or after this. Milliseconds.
 const ANNOUNCE_MS: u64 = 5_000;

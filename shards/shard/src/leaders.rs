@@ -18,6 +18,11 @@ impl Leaders {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.known.len()
+    }
+
     /// The topic was removed. What an image merely does not know stays: the core that leads a new partition may have
     /// told of it before the image with that partition came from the controller's core, and tells it once.
     pub fn forget(&mut self, topic: &Topic) {

@@ -72,7 +72,7 @@ pub struct Found {
     pub misses: bool,
     /// Which journals there were, as the journal of the cluster's metadata says.
     pub expected: Siblings,
-    /// Another journal says how many there were: then there was one of the cluster's metadata.
+    /// Another journal, or the directory of the controller's replica, says that there was one of the cluster's metadata.
     pub had_metadata: bool,
 }
 

@@ -37,6 +37,11 @@ impl Owners {
         self.rooms.get(&number).copied()
     }
 
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.rooms.len()
+    }
+
     pub fn release(&mut self, number: u32) {
         self.rooms.remove(&number);
     }

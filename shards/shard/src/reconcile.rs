@@ -90,7 +90,7 @@ impl Shard {
         settings: Arc<TopicSettings>,
         lost: bool,
     ) {
-        let slot = self.replicas.len();
+        let slot = self.take_slot();
         let owner = self.owners.give(Owner::Replica(slot));
         let seat = Seat { partition, number, owner, me };
         let replica = match self.start.dormant.remove(&number) {
@@ -99,6 +99,7 @@ impl Shard {
                 Err(why) => {
                     // The journal holds it still: it is carried along, and never taken for a new replica.
                     self.owners.release(owner);
+                    self.free_slot(slot);
                     let term = found.state.term;
                     self.start.dormant.insert(number, found);
                     let text = format!("{}: not opened: {why}", self.name_of(partition));
@@ -140,7 +141,7 @@ impl Shard {
         } else {
             self.unserved.insert(number);
         }
-        self.replicas.push(Some(Box::new(replica)));
+        self.replicas[slot] = Some(Box::new(replica));
         self.by_partition.insert(partition, slot);
         self.by_number.insert(number, slot);
         self.with_replica(slot, |replica, world| replica.campaign(world));
@@ -188,7 +189,7 @@ impl Shard {
             self.start.dormant.keys().copied().filter(|number| self.image.is_removed(*number)).collect();
         for number in gone {
             let found = self.start.dormant.remove(&number).expect("its key was just seen");
-            let slot = self.replicas.len();
+            let slot = self.take_slot();
             let owner = self.owners.give(Owner::Replica(slot));
             let me = Voter { node: self.config.node, incarnation: Incarnation(0) };
             let identity = heddle_partition::read_identity(found.state.config.clone());
@@ -199,21 +200,24 @@ impl Shard {
             let Some(replica) = replica else {
                 // What cannot be opened can go all the same; its files are found as litter by the next start.
                 self.owners.release(owner);
+                self.free_slot(slot);
                 self.journals[0].gone(number);
                 continue;
             };
-            self.replicas.push(Some(Box::new(replica)));
+            self.replicas[slot] = Some(Box::new(replica));
             self.by_number.insert(number, slot);
             self.with_replica(slot, |replica, world| replica.leave(world));
             self.budget.touch(slot);
         }
     }
 
-    /// A removed replica's files are gone: nothing is under way any more, and its seat is free for ever.
+    /// A removed replica's files are gone: nothing is under way any more, and its slot is free for another.
     pub(crate) fn on_removed(&mut self, number: ReplicaNumber) {
         let Some(slot) = self.by_number.remove(&number) else { return };
         if let Some(replica) = self.replicas[slot].take() {
             self.owners.release(replica.owner());
+            self.compaction.forget(slot);
+            self.free_slot(slot);
         }
         self.budget.touch(slot);
     }

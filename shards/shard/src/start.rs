@@ -25,6 +25,8 @@ const SYNCED_ROOT: u32 = 3;
 const REMOVED_JOURNAL: u32 = 4;
 const LIST_REPLICAS: u32 = 5;
 const REMOVED_LITTER: u32 = 6;
+const MADE_SIGN: u32 = 7;
+const SYNCED_SIGN: u32 = 8;
 /// Stages of an adopted journal's end, each with the journal's directory number in the low bits.
 const RENAMED_JOURNAL: u32 = 1 << 16;
 const SYNCED_RENAME: u32 = 2 << 16;
@@ -34,6 +36,10 @@ const STAGE: u32 = !0 << 16;
 const DONE_WITH: &str = "removed-journal-";
 
 const KAFKA_LISTENER: ListenerId = ListenerId(0);
+/// A directory of the controller's replica. From before the first client is served it says that there were topics here,
+/// or could have been: without it a data directory that lost its only journal would look like a new one.
+const SIGN: &str = "replicas/0-0";
+
 /// The controller's replica is number 0, so with any number of cores it lives in this journal.
 const METADATA_JOURNAL: u32 = 0;
 
@@ -63,6 +69,7 @@ pub struct Start {
     listening: bool,
     /// The listener is bound.
     pub accepting: bool,
+    sign: Sign,
     /// A journal cannot be opened; said once.
     refused: bool,
     /// Directories of replicas: what is there of a replica that no journal knows was lost with its journal.
@@ -73,6 +80,15 @@ pub struct Start {
     losses_open: bool,
     set_apart_by: BTreeSet<ShardId>,
     set_apart: bool,
+}
+
+/// Whether the data directory says, beside its journals, that it is in use.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+enum Sign {
+    #[default]
+    Missing,
+    BeingMade,
+    There,
 }
 
 struct Candidate {
@@ -147,6 +163,11 @@ impl Shard {
                         return self
                             .log(Level::Warn, format!("files of a removed partition stay behind: {}", failed.fault));
                     }
+                    // A full disk, most likely: who reads is served all the same, and the next start tries again.
+                    (_, MADE_SIGN | SYNCED_SIGN) => {
+                        self.start.sign = Sign::There;
+                        return self.listen();
+                    }
                     _ => "the data directory cannot be used",
                 };
                 return self.notice(Notice::Failed(format!("{what}: {}", failed.fault)));
@@ -160,6 +181,9 @@ impl Shard {
                     // `<replica>-<store>`; whatever else is there is not ours.
                     let number = entry.name.split_once('-').and_then(|(number, _)| number.parse().ok());
                     if let Some(number) = number.map(ReplicaNumber) {
+                        if number == CONTROLLER_REPLICA {
+                            self.start.sign = Sign::There;
+                        }
                         self.start.directories.entry(number).or_default().push(entry.name);
                     }
                 }
@@ -175,6 +199,11 @@ impl Shard {
                 }
                 dirs.sort();
                 self.open_journals(&dirs);
+            }
+            (MADE_SIGN, _) => self.house_disk(SYNCED_SIGN, DiskOp::SyncDir { path: "replicas".into() }),
+            (SYNCED_SIGN, _) => {
+                self.start.sign = Sign::There;
+                self.listen();
             }
             (seq, _) if seq & STAGE == RENAMED_JOURNAL => {
                 self.house_disk(SYNCED_RENAME | seq & !STAGE, DiskOp::SyncDir { path: String::new() });
@@ -341,6 +370,7 @@ impl Shard {
     /// journals there are.
     fn judge_losses(&mut self) {
         let found = &mut self.start.found;
+        found.had_metadata |= self.start.directories.contains_key(&CONTROLLER_REPLICA);
         let mut lost: Vec<String> = Vec::new();
         for dir in 0..u32::from(found.expected.count.max(u16::from(found.had_metadata))) {
             if !found.journals.iter().any(|(other, _, held)| *other == dir && *held) {
@@ -415,7 +445,9 @@ impl Shard {
             }
         }
         for at in std::mem::take(&mut self.start.ending) {
-            if !self.journals[at].idle() {
+            // An image is published once the journal of the cluster's metadata has said, durably, which journals there
+            // are now. One that goes before that would be missed by the next start.
+            if self.image.version == 0 || !self.journals[at].idle() {
                 self.start.ending.push(at);
                 continue;
             }
@@ -519,9 +551,19 @@ impl Shard {
 
     /// All cores have what the first image asks for: let clients in.
     pub(crate) fn listen(&mut self) {
-        if !self.start.listening && !self.stop.is_asked() {
-            self.start.listening = true;
-            self.effects.push(Effect::Listen { listener: KAFKA_LISTENER, addr: self.config.kafka_addr });
+        if self.start.listening || self.stop.is_asked() {
+            return;
+        }
+        match self.start.sign {
+            Sign::Missing => {
+                self.start.sign = Sign::BeingMade;
+                self.house_disk(MADE_SIGN, DiskOp::MakeDir { path: SIGN.into() });
+            }
+            Sign::BeingMade => {}
+            Sign::There => {
+                self.start.listening = true;
+                self.effects.push(Effect::Listen { listener: KAFKA_LISTENER, addr: self.config.kafka_addr });
+            }
         }
     }
 

@@ -56,7 +56,8 @@ impl Shard {
             self.tell_all(|| Mail::Drained);
         }
         let all = self.stop.drained.len() == usize::from(self.config.shards);
-        let quiet = self.journals_are_idle();
+        // Nobody was promised anything before the start is over: to end then is no worse than to be killed.
+        let quiet = self.start.is_under_way() || self.journals_are_idle();
         if (all && quiet && self.stop.said_drained) || self.now.mono >= asked_at.plus_ms(2 * DRAIN_MS) {
             self.stop.halted = true;
             self.notice(Notice::Halted);

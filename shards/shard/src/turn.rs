@@ -51,6 +51,8 @@ pub struct Shard {
     /// The core's own, then those adopted at start.
     pub(crate) journals: Vec<Journal>,
     pub(crate) replicas: Vec<Option<Box<Replica>>>,
+    /// Slots of removed replicas, for the next ones: topics may come and go for ever.
+    free_slots: Vec<usize>,
     pub(crate) by_partition: FxHashMap<PartitionId, usize>,
     pub(crate) by_number: FxHashMap<ReplicaNumber, usize>,
     pub(crate) api: Api,
@@ -114,6 +116,7 @@ impl Shard {
             owners: Owners::default(),
             journals: Vec::new(),
             replicas: Vec::new(),
+            free_slots: Vec::new(),
             by_partition: FxHashMap::default(),
             by_number: FxHashMap::default(),
             api: Api::new(me, API, ApiConfig { unsent_bytes_max: config.memory / 2, ..config.api.clone() }),
@@ -272,6 +275,20 @@ impl Shard {
     pub(crate) fn with_api(&mut self, act: impl FnOnce(&mut Api, &View<'_>, &mut Wish)) {
         let view = View { image: &self.image, leaders: &self.leaders, now: self.now, me: self.config.node };
         act(&mut self.api, &view, &mut self.wish);
+    }
+
+    /// A slot for a replica that is about to come.
+    pub(crate) fn take_slot(&mut self) -> usize {
+        self.free_slots.pop().unwrap_or_else(|| {
+            self.replicas.push(None);
+            self.replicas.len() - 1
+        })
+    }
+
+    /// Nobody sits there, and no operation of whoever did is under way.
+    pub(crate) fn free_slot(&mut self, slot: usize) {
+        assert!(self.replicas[slot].is_none(), "a seat is given up before it is free");
+        self.free_slots.push(slot);
     }
 
     pub(crate) fn with_replica(&mut self, slot: usize, act: impl FnOnce(&mut Replica, &mut World<'_>)) {
