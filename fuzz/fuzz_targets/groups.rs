@@ -158,7 +158,11 @@ impl World {
                 generation,
                 protocol_type: None,
                 protocol: None,
-                assignments: self.members.iter().map(|member| Some((member.clone(), bytes(input)?))).collect::<Option<_>>()?,
+                assignments: self
+                    .members
+                    .iter()
+                    .map(|member| Some((member.clone(), bytes(input)?)))
+                    .collect::<Option<_>>()?,
             }),
             3 => Ask::Heartbeat(Heartbeat { group, member, instance, generation }),
             4 if style & 8 == 0 => {

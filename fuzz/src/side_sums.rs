@@ -27,7 +27,9 @@ fn mend_file(bytes: &mut [u8]) {
         }
         let count = |at: usize| u64::from(u32_at(record, at));
         let content = count(44) * SPAN_BYTES + count(48) * SEALED_BYTES + count(52) + count(56);
-        if let Some(content) = usize::try_from(content).ok().and_then(|len| record.get(HEADER_BYTES..HEADER_BYTES + len)) {
+        if let Some(content) =
+            usize::try_from(content).ok().and_then(|len| record.get(HEADER_BYTES..HEADER_BYTES + len))
+        {
             let sum = crc32c::crc32c(content);
             put(record, 72, sum);
         }

@@ -63,7 +63,7 @@ impl Compaction {
     pub fn forget(&mut self, slot: usize) {
         self.seats.remove(&slot);
         if self.running == Some(slot) {
-            self.running = None;
+            (self.running, self.map_bytes) = (None, 0);
         }
     }
 

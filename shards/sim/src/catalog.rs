@@ -23,6 +23,8 @@ pub struct Topic {
     pub state: State,
     /// What producers pack their batches with.
     pub codec: Codec,
+    /// The broker packs them anew.
+    pub recoded: bool,
     /// Its records have keys, and it is compacted.
     pub keys: Option<Keys>,
     /// Its old records go, asked or not.

@@ -31,6 +31,14 @@ pub enum Lie {
     /// What a core has to say at the end of its offers overtakes them: who hears it begins to serve, and takes the replicas
     /// still on their way for new ones when the image names them.
     OffersLate,
+    /// What ends a watch overtakes the ask that begins it, and so ends nothing: the watch holds its answer slot for ever.
+    CancelsEarly,
+    /// Tickets have no generations: a late answer reaches whoever uses its slot now (trap 34).
+    GenerationsForgotten,
+    /// Packed batches are unpacked within turns (trap 41).
+    WorkWithinTurns,
+    /// A full disk refuses also writes to space that files have already: not even a removal can be recorded (trap 39).
+    FullForAll,
     /// The journal forgets terms: batches of a later life carry an earlier life's epoch (trap 29).
     EpochReused,
     /// The log start moves though nobody deleted records (trap 40).
@@ -73,6 +81,10 @@ impl Lie {
         Lie::BytesChanged,
         Lie::MailLost,
         Lie::OffersLate,
+        Lie::CancelsEarly,
+        Lie::GenerationsForgotten,
+        Lie::WorkWithinTurns,
+        Lie::FullForAll,
         Lie::EpochReused,
         Lie::StartMoved,
         Lie::AssignmentCrossed,

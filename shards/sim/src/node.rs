@@ -5,16 +5,20 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use heddle_border::{Blocks, ConnId, DiskOp, Done, Effect, Event, FileId, ListenerId, Machine, Out, Token, Turn};
+use heddle_border::{
+    Blocks, ConnId, DiskOp, Done, Effect, Event, Failed, Fault, FileId, ListenerId, Machine, Out, Token, Turn,
+};
 use heddle_fakedisk::{Dice, FakeDisk};
 use heddle_model::{Mono, Now, ShardId, Wall};
-use heddle_shard::{Mail, Notice, Shard, ShardConfig};
+use heddle_shard::{Mail, Metrics, Notice, Shard, ShardConfig};
 
 use crate::compacting::{Compacting, Step};
 use crate::lies::Lie;
 use crate::link::{Heard, Link};
 use crate::trace::Trace;
 
+/// For the lie about full disks: with less than this free, the disk is full. Bytes.
+const FULL_BYTES: u64 = 65_536;
 /// Cores share a disk: the core stands in the upper bits of owners.
 const CORE_SHIFT: u32 = 24;
 
@@ -44,10 +48,14 @@ pub struct Node {
     pub failed: Option<String>,
     /// `Notice::Log` since the beginning of this life.
     pub logs: Vec<String>,
+    /// What cores told of themselves since they were asked.
+    pub told: Vec<Metrics>,
     /// Asked of the disk in all lives.
     pub disk_operations: u64,
     /// What compaction asks of the disk.
     pub compacting: Compacting,
+    /// Work that was done between turns, in all lives.
+    pub works_done: u64,
     next_conn: u64,
     /// The zero of this life's monotonic clock, and what the wall clock is off. Microseconds, milliseconds.
     mono_base: u64,
@@ -57,6 +65,8 @@ pub struct Node {
     pub idle_turn: bool,
     late: Vec<(Token, DiskOp)>,
     swallowed: BTreeSet<Token>,
+    /// By home core and slot, the generation of the last ask that went to another core.
+    generations: BTreeMap<(ShardId, u32), u32>,
     at_last_crash: Option<FakeDisk>,
 }
 
@@ -72,8 +82,10 @@ impl Node {
             serving: false,
             failed: None,
             logs: Vec::new(),
+            told: Vec::new(),
             disk_operations: 0,
             compacting: Compacting::default(),
+            works_done: 0,
             next_conn: 1,
             mono_base: 0,
             wall_off_ms: 0,
@@ -81,6 +93,7 @@ impl Node {
             idle_turn: false,
             late: Vec::new(),
             swallowed: BTreeSet::new(),
+            generations: BTreeMap::new(),
             at_last_crash: None,
         }
     }
@@ -113,6 +126,7 @@ impl Node {
         self.wires.clear();
         self.late.clear();
         self.swallowed.clear();
+        self.generations.clear();
         self.serving = false;
         for (conn, _) in std::mem::take(&mut self.links) {
             self.heard.push((conn, Heard::Closed));
@@ -188,13 +202,49 @@ impl Node {
                 trace.say(|| format!("log of core {from}: {text}"));
                 self.logs.push(text);
             }
+            Mail::Notice(Notice::Metrics { metrics, .. }) => self.told.push(*metrics),
             Mail::Notice(_) => {}
             _ if self.lie == Some(Lie::MailLost) && dice.chance(3) => {}
             Mail::Offered(_) if self.lie == Some(Lie::OffersLate) => {
                 self.wires.entry((from as u16, to.0)).or_default().push_front(mail);
             }
-            mail => self.wires.entry((from as u16, to.0)).or_default().push_back(mail),
+            Mail::Cancels(_) if self.lie == Some(Lie::CancelsEarly) && dice.chance(50) => {}
+            mut mail => {
+                self.forge(&mut mail);
+                self.wires.entry((from as u16, to.0)).or_default().push_back(mail);
+            }
         }
+    }
+
+    /// A lie: tickets have no generations, so that an answer goes to whoever holds its slot now.
+    fn forge(&mut self, mail: &mut Mail) {
+        if self.lie != Some(Lie::GenerationsForgotten) {
+            return;
+        }
+        match mail {
+            Mail::Asks { asks, .. } => {
+                let tickets = asks.iter().map(|(ticket, ..)| ((ticket.home, ticket.slot), ticket.generation));
+                self.generations.extend(tickets);
+            }
+            Mail::Answers(answers) => {
+                for (ticket, _) in answers {
+                    let latest = self.generations.get(&(ticket.home, ticket.slot));
+                    ticket.generation = latest.copied().unwrap_or(ticket.generation);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Ask every core how it is; `told` has the answers later.
+    pub fn scrape(&mut self) {
+        self.told.clear();
+        self.cores.iter_mut().for_each(|core| core.mail.push_back((ShardId::OUTSIDE, Mail::Scrape { id: 0 })));
+    }
+
+    /// Whether every core has answered.
+    pub fn has_told(&self) -> bool {
+        self.told.len() == self.cores.len()
     }
 
     fn apply(&mut self, at: usize, effect: Effect, dice: &mut Dice, trace: &mut Trace) {
@@ -216,6 +266,10 @@ impl Node {
             Effect::Resume { conn } => self.with_link(conn, |link| link.paused = false),
             Effect::Close { conn } => self.with_link(conn, |link| link.closing = true),
             Effect::Disk { token, op } => self.submit(at, token, op, dice, trace),
+            // A lie: what has no bound is done within the turn.
+            Effect::Work { token, run } if self.lie == Some(Lie::WorkWithinTurns) => {
+                core.events.push_back(Event::Worked { token, result: Some(run()) });
+            }
             Effect::Work { token, run } => core.works.push((token, run)),
             Effect::Halt => core.halted = true,
         }
@@ -241,9 +295,14 @@ impl Node {
                 self.late.push((shared, op));
                 return;
             }
-            (Some(Lie::NotFlushed), DiskOp::Write { durable, .. }) if dice.chance(50) => *durable = false,
+            (Some(Lie::NotFlushed), DiskOp::Write { durable, .. }) if dice.chance(10) => *durable = false,
             (Some(Lie::CopyNotSynced), _) if step == Some(Step::Sync) => return self.answer_done(at, token),
             (Some(Lie::SealNotFlushed), DiskOp::Write { durable, .. }) if step == Some(Step::Seal) => *durable = false,
+            (Some(Lie::FullForAll), DiskOp::Write { buf, .. }) if self.disk.free_bytes() < FULL_BYTES => {
+                let failed = Failed { fault: Fault::NoSpace, buf: Some(Blocks::zeroed(buf.len())) };
+                self.cores[at].events.push_back(Event::Disk { token, result: Err(failed) });
+                return;
+            }
             (_, DiskOp::Close { .. }) => self.submit_late(),
             _ => {}
         }
@@ -318,6 +377,7 @@ impl Node {
         let core = &mut self.cores[busy[dice.below(busy.len() as u64) as usize]];
         let (token, run) = core.works.remove(dice.below(core.works.len() as u64) as usize);
         let bytes = run();
+        self.works_done += 1;
         trace.add_bytes(&bytes);
         core.events.push_back(Event::Worked { token, result: Some(bytes) });
         true

@@ -1,15 +1,12 @@
 //! One run: lives of a node one after the other, clients around it, and at the end a look at everything.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
-use std::sync::Arc;
+mod ending;
+mod lives;
 
-use heddle_api::ApiConfig;
+use std::collections::{BTreeMap, BTreeSet};
+
 use heddle_border::ConnId;
-use heddle_controller::{Broker, BrokerConfig};
 use heddle_fakedisk::Dice;
-use heddle_model::NodeId;
-use heddle_shard::ShardConfig;
 
 use crate::catalog::Catalog;
 use crate::check::{Checkers, Seen};
@@ -18,24 +15,12 @@ use crate::client::committer::Committer;
 use crate::client::consumer::Consumer;
 use crate::client::members;
 use crate::client::producer::Producer;
-use crate::client::scanner::Scanner;
 use crate::client::{Client, Cx, Role};
 use crate::lies::Lie;
 use crate::node::{Node, true_wall_ms};
-use crate::plan::{End, Life, Plan, Trouble};
+use crate::plan::{End, Plan};
 use crate::trace::Trace;
-use crate::troubles;
 
-/// Steps in which a healthy node must have done what is waited for.
-const STEPS_TO_SERVE: u64 = 30_000;
-const STEPS_TO_DRAIN: u64 = 60_000;
-const STEPS_TO_SCAN: u64 = 120_000;
-const STEPS_TO_STOP: u64 = 200_000;
-const STEPS_TO_REST: u64 = 60_000;
-/// A node at rest leaves its disk alone for this long. Microseconds.
-const REST_US: u64 = 100_000;
-/// In this much of its own time a node that is asked to stop has stopped. Microseconds.
-const TIME_TO_STOP_US: u64 = 10_000_000;
 /// How often the directories of replicas are looked at. Steps.
 const LOOK_EVERY: u64 = 64;
 
@@ -114,217 +99,6 @@ impl Sim {
         self.checkers.found.is_some()
     }
 
-    // ---- lives ----
-
-    fn boot(&mut self, shards: u16, memory: usize, accept_loss: bool) {
-        let given = members::SETTINGS.iter().chain(self.plan.settings());
-        let given = given.map(|(name, value)| (name.to_string(), value.to_string())).collect();
-        let kafka = BrokerConfig::parse(given).expect("the simulator's settings are sound");
-        let config = ShardConfig {
-            shards,
-            node: NodeId(1),
-            broker: Broker { id: NodeId(1), rack: None, host: "node-1".into(), port: 9092 },
-            kafka_addr: SocketAddr::from(([127, 0, 0, 1], 9092)),
-            api: ApiConfig::of(&kafka, usize::from(shards)),
-            settings: Arc::new(kafka),
-            memory,
-            journal_files: self.plan.journal_files,
-            journal_file_bytes: self.plan.journal_file_bytes,
-            seed: u128::from(self.dice.roll()),
-            accept_loss,
-            repair_only: false,
-        };
-        self.node.boot(&config, &mut self.dice);
-        self.dirs = self.replica_dirs();
-        self.boot = self.node.boots;
-        let boot = self.boot;
-        self.trace.say(|| format!("life {boot}: {shards} shards, {memory} bytes of memory each"));
-    }
-
-    fn live(&mut self, life: &Life) {
-        self.boot(life.shards, life.memory, false);
-        for step in 0..life.steps {
-            troubles::due(life, step, &mut self.node, &mut self.dice, &mut self.trace);
-            self.step();
-            if self.is_over() {
-                return;
-            }
-            if let Some(text) = self.node.failed.clone() {
-                self.on_failed(life.trouble, &text);
-                break;
-            }
-            if life.after_compacting.is_some_and(|many| self.node.compacting.operations >= many) {
-                break;
-            }
-            if life.trouble == Some(Trouble::ClockJump) && step == life.steps / 2 {
-                self.pass_a_minute();
-            }
-        }
-        if let Some(trouble @ (Trouble::Rot | Trouble::JournalLost)) = life.trouble {
-            self.go_quiet();
-            self.die(life.end);
-            let (node, dice, trace) = (&mut self.node, &mut self.dice, &mut self.trace);
-            match trouble {
-                Trouble::JournalLost => troubles::lose_journal(node, dice, trace),
-                _ => troubles::rot(node, dice, trace),
-            }
-            self.rotted = true;
-            self.draining = false;
-        } else {
-            self.die(life.end);
-        }
-        // A full disk may outlast its life.
-        if life.trouble != Some(Trouble::Full) {
-            self.node.disk.heal();
-        }
-        self.node.wall_off_ms = 0;
-    }
-
-    /// The node says that it cannot start or go on.
-    fn on_failed(&mut self, trouble: Option<Trouble>, text: &str) {
-        let excused = self.rotted || trouble.is_some() || self.plan.has(Trouble::Full);
-        if !excused {
-            self.checkers.fail("no-stall", format!("a healthy node gives up: {text}"));
-        }
-    }
-
-    /// Retention comes around in this time.
-    fn pass_a_minute(&mut self) {
-        for _ in 0..60 {
-            self.now_us += 1_000_000;
-            for _ in 0..30 {
-                self.step();
-            }
-        }
-    }
-
-    /// All clients rest, and the node has time to record that everything is durable.
-    fn go_quiet(&mut self) {
-        self.draining = true;
-        for _ in 0..5_000 {
-            self.step();
-            if self.is_over() || self.clients.iter().all(Client::is_done) {
-                break;
-            }
-        }
-        let until = self.now_us + 100_000;
-        for _ in 0..2_000 {
-            self.step();
-            if self.now_us > until {
-                break;
-            }
-        }
-    }
-
-    fn die(&mut self, end: End) {
-        self.look_at_dirs();
-        let boot = self.boot;
-        let compacting = self.node.compacting.operations;
-        self.trace.say(|| format!("life {boot} ends: {end:?}, {compacting} operations of compaction"));
-        if end == End::Stop && self.node.failed.is_none() {
-            self.stop();
-        }
-        self.node.die();
-        self.deliver();
-        self.checkers.see(self.at, Seen::LifeEnded);
-        match end {
-            End::Crash => self.node.disk.crash(),
-            End::HardCrash | End::Stop => self.node.disk.crash_hard(),
-            End::Kill => self.node.disk.kill(),
-        }
-        self.node.on_crashed(&mut self.dice);
-    }
-
-    fn stop(&mut self) {
-        self.node.stop();
-        let until = self.now_us + TIME_TO_STOP_US;
-        for _ in 0..STEPS_TO_STOP {
-            if self.node.all_halted() {
-                return;
-            }
-            self.step();
-            if self.now_us > until {
-                break;
-            }
-        }
-        self.checkers.fail("no-stall", "a node that was asked to stop does not".into());
-    }
-
-    // ---- the end of a run ----
-
-    fn look_at_everything(&mut self, accept_loss: bool) {
-        self.node.disk.heal();
-        let shards = 1 + self.dice.below(4) as u16;
-        self.boot(shards, 64 << 20, accept_loss);
-        self.draining = true;
-        if !self.wait(STEPS_TO_SERVE, "serve", |sim| sim.node.serving) {
-            return;
-        }
-        if !self.wait(STEPS_TO_DRAIN, "answer", |sim| sim.clients.iter().all(Client::is_done)) {
-            return;
-        }
-        self.checkers.see(self.at, Seen::Quiet);
-        if accept_loss {
-            // What was lost is lost; what is left must be sound.
-            self.checkers.loss_reported = true;
-        }
-        self.clients.push(Client::new(Box::<Scanner>::default()));
-        if self.wait(STEPS_TO_SCAN, "show all", |sim| sim.clients.iter().all(Client::is_done)) {
-            self.checkers.see(self.at, Seen::Quiet);
-            self.look_at_dirs();
-            self.come_to_rest();
-        }
-        if accept_loss && !self.is_over() {
-            self.stop();
-        }
-    }
-
-    /// Nobody asks anything any more: then the disk must be left alone before long. A journal that restates what it holds
-    /// for ever would not.
-    fn come_to_rest(&mut self) {
-        let (mut since, mut operations) = (self.now_us, self.node.disk_operations);
-        for _ in 0..STEPS_TO_REST {
-            self.step();
-            if self.is_over() || self.node.failed.is_some() || self.now_us > since + REST_US {
-                return;
-            }
-            if self.node.disk_operations != operations {
-                (since, operations) = (self.now_us, self.node.disk_operations);
-            }
-        }
-        self.checkers.fail(
-            "no-stall",
-            format!("a node of which nobody asks anything never rests: {operations} disk operations so far"),
-        );
-    }
-
-    /// Step until something holds. A node that gives up because of damage it told of is excused.
-    fn wait(&mut self, steps: u64, what: &str, holds: impl Fn(&Sim) -> bool) -> bool {
-        for _ in 0..steps {
-            if holds(self) {
-                return true;
-            }
-            self.step();
-            if self.is_over() {
-                return false;
-            }
-            if let Some(text) = self.node.failed.clone() {
-                if !self.rotted {
-                    self.checkers.fail("no-stall", format!("a healthy node gives up: {text}"));
-                }
-                self.checkers.loss_reported |= self.rotted;
-                return false;
-            }
-        }
-        let undone: Vec<usize> = (0..self.clients.len()).filter(|at| !self.clients[*at].is_done()).collect();
-        let excused = self.checkers.loss_reported;
-        if !excused {
-            let text = format!("a healthy node does not {what} within {steps} steps; clients waiting: {undone:?}");
-            self.checkers.fail("no-stall", text);
-        }
-        false
-    }
-
     // ---- steps ----
 
     fn step(&mut self) {
@@ -360,9 +134,17 @@ impl Sim {
             1 => self.node.disk_step(dice, trace),
             2 => self.node.mail_step(dice, trace),
             3 => self.node.net_step(dice, trace),
-            4 => self.node.work_step(dice, trace),
+            4 => self.work_step(),
             _ => self.client_step(),
         }
+    }
+
+    fn work_step(&mut self) -> bool {
+        let worked = self.node.work_step(&mut self.dice, &mut self.trace);
+        if worked {
+            self.checkers.see(self.at, Seen::Works { done: self.node.works_done });
+        }
+        worked
     }
 
     fn client_step(&mut self) -> bool {
@@ -413,14 +195,15 @@ impl Sim {
         }
     }
 
-    /// After rot the node must say what it lost; then it is not held to it.
+    /// After rot the node must say what it lost; then it is not held to it. Without, there is nothing to tell of.
     fn hear_of_damage(&mut self) {
         const WORDS: &[&str] = &["damaged", "cannot be opened", "a read failed", "not opened", "cannot be served"];
-        if !self.rotted || self.node.logs.is_empty() {
-            return;
-        }
         for line in std::mem::take(&mut self.node.logs) {
-            self.checkers.loss_reported |= WORDS.iter().any(|word| line.contains(word));
+            if self.rotted {
+                self.checkers.loss_reported |= WORDS.iter().any(|word| line.contains(word));
+            } else if line.contains("damaged") {
+                self.checkers.fail("no-false-alarm", format!("nothing was harmed, and it is said: {line}"));
+            }
         }
     }
 

@@ -13,15 +13,21 @@ const HALF_AN_HOUR_MS: i64 = 1_800_000;
 /// A trouble begins after a third of a life, sooner if it concerns the recovery, and ends after two thirds.
 pub fn due(life: &Life, step: u64, node: &mut Node, dice: &mut Dice, trace: &mut Trace) {
     let Some(trouble) = life.trouble else { return };
-    let begins = match trouble {
-        Trouble::ReadError if life.steps.is_multiple_of(2) => 0,
-        _ => life.steps / 3,
-    };
+    let (begins, ends) = period(life);
     if step == begins {
         begin(trouble, node, dice, trace);
-    } else if step == life.steps * 2 / 3 {
+    } else if step == ends {
         end(trouble, node, dice, trace);
     }
+}
+
+/// In which step of a life its trouble begins, and in which it ends.
+pub fn period(life: &Life) -> (u64, u64) {
+    let begins = match life.trouble {
+        Some(Trouble::ReadError) if life.steps.is_multiple_of(2) => 0,
+        _ => life.steps / 3,
+    };
+    (begins, life.steps * 2 / 3)
 }
 
 fn begin(trouble: Trouble, node: &mut Node, dice: &mut Dice, trace: &mut Trace) {
@@ -95,8 +101,7 @@ pub fn lose_journal(node: &mut Node, dice: &mut Dice, trace: &mut Trace) {
     let dirs: Vec<String> = node.disk.paths().into_iter().map(|(path, _)| path).collect();
     let dirs: Vec<String> =
         dirs.into_iter().filter(|path| path.starts_with("journal-") && !path.contains('/')).collect();
-    // Without its only journal a data directory is an empty one, and nobody can tell.
-    if dirs.len() < 2 {
+    if dirs.is_empty() {
         return;
     }
     let path = dirs[dice.below(dirs.len() as u64) as usize].clone();

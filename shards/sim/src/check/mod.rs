@@ -20,9 +20,12 @@ mod positions;
 mod producer_ids;
 mod producer_order;
 mod reads_stable;
+mod removed;
+mod slots;
 mod targets;
 mod topics;
 mod twice;
+mod unpacked;
 mod watermark;
 mod zombies;
 
@@ -140,6 +143,21 @@ pub enum Seen<'a> {
         offset: i64,
     },
     Grouped(Grouped<'a>),
+    /// At rest: answer slots that a core holds for asks that nobody has answered, and requests under way.
+    Slots {
+        core: u16,
+        asks: usize,
+        requests: usize,
+    },
+    /// The disk is full; it has space again.
+    DiskFull,
+    DiskFree,
+    /// Work that was done between turns so far.
+    Works {
+        done: u64,
+    },
+    /// A batch was acknowledged that had to be unpacked before it was written.
+    Unpacked,
     /// The process is gone: what it did not do it never does.
     LifeEnded,
     /// What was damaged is given up: what was seen before says nothing any more.
@@ -185,6 +203,9 @@ const ALL: &[(&str, bool)] = &[
     ("producer-ids-once", false),
     ("latest-kept", false),
     ("dead-stay-dead", false),
+    ("slots-returned", true),
+    ("unpacked-between-turns", true),
+    ("removed-though-full", true),
 ];
 
 /// The names of all checkers. Beside them a run fails by `no-panic`, `no-stall` and `sound-answers`.
@@ -212,6 +233,9 @@ pub const CHECKERS: &[&str] = &[
     "producer-ids-once",
     "latest-kept",
     "dead-stay-dead",
+    "slots-returned",
+    "unpacked-between-turns",
+    "removed-though-full",
 ];
 
 fn make(name: &str) -> Box<dyn Checker> {
@@ -239,6 +263,9 @@ fn make(name: &str) -> Box<dyn Checker> {
         "producer-ids-once" => Box::<producer_ids::ProducerIds>::default(),
         "latest-kept" => Box::<latest::Latest>::default(),
         "dead-stay-dead" => Box::<dead::Dead>::default(),
+        "slots-returned" => Box::<slots::Slots>::default(),
+        "unpacked-between-turns" => Box::<unpacked::Unpacked>::default(),
+        "removed-though-full" => Box::<removed::Removed>::default(),
         other => panic!("there is no checker {other}"),
     }
 }

@@ -102,9 +102,18 @@ impl Admin {
         };
         topic = topic.with_configs(configs.into_iter().map(config).collect());
         let request = CreateTopicsRequest::default().with_topics(vec![topic]).with_timeout_ms(10_000);
-        let at = cx.catalog.topics.len();
+        let (at, recoded) = (cx.catalog.topics.len(), recode.is_some());
         self.asked = Some(Asked::Create(at, name.clone()));
-        cx.catalog.topics.push(Topic { name, id: 0, partitions, state: State::Creating, codec, keys, expires });
+        cx.catalog.topics.push(Topic {
+            name,
+            id: 0,
+            partitions,
+            state: State::Creating,
+            codec,
+            recoded,
+            keys,
+            expires,
+        });
         cx.catalog.describe(at).into_iter().for_each(|seen| cx.see(seen));
         Request { frame: wire::frame(CREATE.0, CREATE.1, correlation, &request), answered: true }
     }

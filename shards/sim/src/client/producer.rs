@@ -244,6 +244,9 @@ impl Role for Producer {
         self.refusals = 0;
         if let Some(batch) = found.and_then(|at| self.queue.remove(at)) {
             cx.see(Seen::Acked { part, base: data.base_offset, numbers: &batch.numbers });
+            if cx.catalog.topics[part.topic].recoded {
+                cx.see(Seen::Unpacked);
+            }
             cx.say(|| format!("acked {part:?} {:?} at {}", batch.numbers, data.base_offset));
         }
         Ok(())
