@@ -23,7 +23,8 @@ pub(crate) struct Reads {
 }
 
 enum Waiting {
-    Records(Ticket),
+    /// From where.
+    Records(Ticket, Offset),
     Offset(Search),
 }
 
@@ -80,14 +81,19 @@ impl Replica {
         match self.log.read(id, read.from, upto, read.max_bytes, read.at_least_one, world.effects) {
             Some(result) => self.answer_read(ticket, result, world),
             None => {
-                self.reads.waiting.insert(id, Waiting::Records(ticket));
+                self.reads.waiting.insert(id, Waiting::Records(ticket, read.from));
             }
         }
     }
 
     pub(crate) fn on_read(&mut self, id: u64, result: Result<Vec<Bytes>, ReadFault>, world: &mut World<'_>) {
         match self.reads.waiting.remove(&id) {
-            Some(Waiting::Records(ticket)) => self.answer_read(ticket, result, world),
+            Some(Waiting::Records(ticket, from)) if from < self.log_start() => {
+                // Records were deleted meanwhile, perhaps the very first: what comes behind them does not follow.
+                let (log_start, high_watermark) = (self.log_start(), self.high_watermark());
+                refuse(ticket, Refusal::OffsetOutOfRange { log_start, high_watermark }, world);
+            }
+            Some(Waiting::Records(ticket, _)) => self.answer_read(ticket, result, world),
             Some(Waiting::Offset(_)) | None => unreachable!("the log answers each read once, as it was asked"),
         }
     }
@@ -176,7 +182,7 @@ impl Replica {
     pub(crate) fn on_found(&mut self, id: u64, result: Result<Found, ReadFault>, world: &mut World<'_>) {
         match self.reads.waiting.remove(&id) {
             Some(Waiting::Offset(search)) => self.on_search(search, result, world),
-            Some(Waiting::Records(_)) | None => unreachable!("the log answers each search once, as it was asked"),
+            Some(Waiting::Records(..)) | None => unreachable!("the log answers each search once, as it was asked"),
         }
     }
 
