@@ -43,9 +43,7 @@ impl Machine {
 }
 
 fn allowed_cpus() -> Vec<usize> {
-    use nix::sched::{CpuSet, sched_getaffinity};
-    let set = sched_getaffinity(nix::unistd::Pid::from_raw(0)).unwrap_or_default();
-    let cpus: Vec<usize> = (0..CpuSet::count()).filter(|cpu| set.is_set(*cpu).unwrap_or(false)).collect();
+    let cpus: Vec<usize> = core_affinity::get_core_ids().into_iter().flatten().map(|core| core.id).collect();
     if cpus.is_empty() { vec![0] } else { cpus }
 }
 
