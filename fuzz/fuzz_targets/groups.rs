@@ -179,6 +179,7 @@ impl World {
                 generation,
                 knows_epochs: style & 8 == 0,
                 producer: None,
+                retention_ms: (style & 32 != 0).then(|| i64::from(style) * 1000),
                 offsets: vec![OffsetToCommit {
                     topic: name(style),
                     partition: PartitionIndex(i32::from(style >> 4)),

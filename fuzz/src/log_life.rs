@@ -174,7 +174,7 @@ impl Life {
     pub fn find_time(&mut self, timestamp: i64) -> Result<Found, ReadFault> {
         let mut effects = Vec::new();
         let upto = self.log.end();
-        let at_once = self.log.find_time(6, timestamp, upto, &mut effects);
+        let at_once = self.log.find_time(6, timestamp, Offset(0), upto, &mut effects);
         self.submit(effects);
         if let Some(result) = at_once {
             return result;
