@@ -82,7 +82,8 @@ def test_acks(broker, topic, acks):
 
 
 def test_timestamps(broker, topic):
-    create_topic(broker, topic)
+    # Its record is of 1970: retention may come by at any moment.
+    create_topic(broker, topic, retention_ms=-1)
     create_topic(broker, f"{topic}-append", message_timestamp_type="LogAppendTime")
     before = int(time.time() * 1000)
 
@@ -114,7 +115,8 @@ def test_large_messages(broker, topic):
 
 
 def test_seek_and_offsets(broker, topic):
-    create_topic(broker, topic)
+    # Its records are of 1970: retention may come by at any moment.
+    create_topic(broker, topic, retention_ms=-1)
     own = TopicPartition(topic, 0)
 
     async def work():

@@ -218,7 +218,8 @@ public class Clients {
     }
 
     private static void records() throws Exception {
-        String topic = topic(2);
+        // Records of 1970 here and in offsetsByTime: retention may come by at any moment.
+        String topic = topic(2, "retention.ms", "-1");
         byte[] bytes = "h".getBytes(StandardCharsets.UTF_8);
         try (KafkaProducer<String, String> producer = producer()) {
             same(2, producer.partitionsFor(topic).size());
@@ -306,7 +307,7 @@ public class Clients {
     }
 
     private static void offsetsByTime() throws Exception {
-        String topic = topic(1);
+        String topic = topic(1, "retention.ms", "-1");
         TopicPartition first = new TopicPartition(topic, 0);
         try (KafkaProducer<String, String> producer = producer("compression.type", "gzip", "linger.ms", "50")) {
             for (long time : new long[] {1000, 3000, 2000, 5000}) {
