@@ -68,7 +68,7 @@ impl Turn<'_> {
         if at_work || has_members {
             return Err(Refusal::NonEmptyGroup);
         }
-        let (_, all) = self.forget_offsets(id, None);
+        let all = self.forget_offsets(id);
         if all {
             self.end_group(id, group);
         }

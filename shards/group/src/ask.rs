@@ -1,5 +1,7 @@
 //! What the coordinator can be asked, and what it answers. This is the room's contract; everything else is private.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use heddle_model::{Offset, PartitionIndex, ProducerEpoch, ProducerId, Term, TopicId};
 
@@ -27,8 +29,8 @@ pub enum Ask {
     ConsumerHeartbeat(ConsumerHeartbeat),
     /// ConsumerGroupDescribe, one group.
     ConsumerDescribe(GroupId),
-    /// A topic is gone: the offsets committed for it go too. Every partition of `__consumer_offsets` is told.
-    TopicDeleted(TopicName),
+    /// Topics are gone: the offsets committed for them until now go too. Every partition of `__consumer_offsets` is told.
+    TopicsDeleted(BTreeSet<TopicName>),
 }
 
 #[derive(Clone, Debug)]
@@ -193,7 +195,7 @@ pub enum Answer {
     Deleted,
     ConsumerHeartbeat(ConsumerHeartbeatAnswer),
     ConsumerDescribed(ConsumerDescribed),
-    /// To `TopicDeleted`: how many committed offsets went.
+    /// To `TopicsDeleted`: how many committed offsets went.
     Forgotten(usize),
     Refused(Refusal),
 }

@@ -95,7 +95,7 @@ impl<'a> Turn<'a> {
                 let outcome = self.consumer_describe(&group);
                 self.answer_result(ticket, outcome.map(Answer::ConsumerDescribed));
             }
-            Ask::TopicDeleted(topic) => self.sweep_topic(topic, ticket),
+            Ask::TopicsDeleted(topics) => self.sweep_topics(topics, ticket),
         }
     }
 
@@ -269,6 +269,6 @@ fn brings_to_life(ask: &Ask) -> Option<&GroupId> {
         | Ask::Describe(_)
         | Ask::Delete(_)
         | Ask::ConsumerDescribe(_)
-        | Ask::TopicDeleted(_) => None,
+        | Ask::TopicsDeleted(_) => None,
     }
 }

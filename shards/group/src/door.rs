@@ -23,7 +23,7 @@ pub(crate) fn admit(ask: &Ask, settings: &GroupSettings) -> Result<(), Refusal> 
         | Ask::Describe(_)
         | Ask::Delete(_)
         | Ask::ConsumerDescribe(_)
-        | Ask::TopicDeleted(_) => Ok(()),
+        | Ask::TopicsDeleted(_) => Ok(()),
     }
 }
 

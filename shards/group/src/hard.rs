@@ -125,6 +125,11 @@ impl Groups {
         self.pending.contains_key(&producer)
     }
 
+    /// How many records were replayed: later ones have a higher place in the order.
+    pub(crate) fn replayed(&self) -> u64 {
+        self.replayed
+    }
+
     /// Number of groups, for metrics and tests.
     pub fn len(&self) -> usize {
         self.groups.len()

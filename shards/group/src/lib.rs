@@ -21,6 +21,7 @@ mod schema;
 mod settings;
 mod soft;
 mod survey;
+mod sweep;
 mod timers;
 mod topics;
 

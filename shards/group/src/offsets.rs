@@ -147,16 +147,14 @@ impl Turn<'_> {
         self.write(Key::Offset { group: group.clone(), topic: topic.clone(), partition }, None);
     }
 
-    /// Writes the tombstones of what is committed, or about to be, in a group (and in one topic, if given), as many as
-    /// this turn takes: how many, and whether these were all. Once they are replayed the rest is there to be asked for.
-    pub fn forget_offsets(&mut self, id: &GroupId, only: Option<&TopicName>) -> (usize, bool) {
-        let Some(group) = self.group(id) else { return (0, true) };
-        let before = self.out.records.len();
-        let wanted = |topic: &TopicName| only.is_none_or(|only| only == topic);
-        for (topic, partitions) in group.offsets.iter().filter(|(topic, _)| wanted(topic)) {
+    /// Writes the tombstones of what is committed, or about to be, in a group, as many as this turn takes. True if these
+    /// were all. Once they are replayed the rest is there to be asked for.
+    pub fn forget_offsets(&mut self, id: &GroupId) -> bool {
+        let Some(group) = self.group(id) else { return true };
+        for (topic, partitions) in &group.offsets {
             for partition in partitions.keys() {
                 if self.is_full() {
-                    return (self.out.records.len() - before, false);
+                    return false;
                 }
                 self.forget_offset(id, topic, *partition);
             }
@@ -164,15 +162,15 @@ impl Turn<'_> {
         if group.pending > 0 {
             let hard = self.hard;
             for (pending_group, topic, partition) in hard.pending.values().flat_map(|pending| pending.keys()) {
-                if pending_group == id && wanted(topic) && group.offset(topic, *partition).is_none() {
+                if pending_group == id && group.offset(topic, *partition).is_none() {
                     if self.is_full() {
-                        return (self.out.records.len() - before, false);
+                        return false;
                     }
                     self.forget_offset(id, topic, *partition);
                 }
             }
         }
-        (self.out.records.len() - before, true)
+        true
     }
 }
 

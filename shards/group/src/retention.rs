@@ -1,15 +1,14 @@
-//! Offsets that go: because nobody used them for long, or because their topic is gone. Both in bounded pieces.
+//! Offsets that go because nobody used them for long, in bounded pieces.
 
 use std::{collections::BTreeSet, ops::Bound};
 
-use heddle_model::{Mono, Ticket};
+use heddle_model::Mono;
 
 use crate::{
-    Answer, GroupId, TopicName,
+    GroupId, TopicName,
     decide::Turn,
     hard::{Body, Group},
     schema::StoredOffset,
-    soft::Sweep,
     timers::Timer,
 };
 
@@ -17,30 +16,7 @@ use crate::{
 const GROUPS_PER_TICK: usize = 200;
 
 impl Turn<'_> {
-    pub fn sweep_topic(&mut self, topic: TopicName, ticket: Ticket) {
-        self.soft.sweeps.push_back(Sweep { topic, from: None, removed: 0, ticket });
-    }
-
-    pub fn go_on_sweeping(&mut self) {
-        let mut groups_left = GROUPS_PER_TICK;
-        while !self.is_full() && groups_left > 0 {
-            let Some(mut sweep) = self.soft.sweeps.pop_front() else { return };
-            match self.next_group(sweep.from.as_ref()) {
-                Some(id) => {
-                    groups_left -= 1;
-                    let (removed, all) = self.forget_offsets(&id, Some(&sweep.topic));
-                    sweep.removed += removed;
-                    if all {
-                        sweep.from = Some(id);
-                    }
-                    self.soft.sweeps.push_front(sweep);
-                }
-                None => self.answer(sweep.ticket, Answer::Forgotten(sweep.removed)),
-            }
-        }
-    }
-
-    fn next_group(&self, after: Option<&GroupId>) -> Option<GroupId> {
+    pub fn next_group(&self, after: Option<&GroupId>) -> Option<GroupId> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         self.hard.groups.range::<GroupId, _>((from, Bound::Unbounded)).next().map(|(id, _)| id.clone())
     }

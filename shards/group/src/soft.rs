@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, VecDeque};
 use heddle_model::{Mono, Ticket};
 
 use crate::{
-    Answer, Context, Decision, GroupId, Groups, Refusal, TopicName,
+    Answer, Context, Decision, GroupId, Groups, Refusal,
     classic::ClassicGroup,
     consumer::Watch,
     decide::Turn,
     hard::Body,
+    sweep::Sweep,
     timers::{Alarm, Timer, Timers},
 };
 
@@ -21,21 +22,12 @@ pub struct Soft {
     pub(crate) retention: Alarm,
     /// Behind which group the present round of offset expiry goes on; `None`: no round is under way.
     pub(crate) expiring_from: Option<Option<GroupId>>,
-    /// Deleted topics whose offsets are being removed, in pieces.
+    /// Of offsets whose topics are gone, in pieces.
     pub(crate) sweeps: VecDeque<Sweep>,
     /// Groups whose offsets are being removed, in pieces, before the group goes itself.
     pub(crate) deletions: VecDeque<(GroupId, Ticket)>,
     /// Tickets that nobody waits with any more, each with the one that is to wait in its place.
     pub(crate) let_go: BTreeMap<GroupId, BTreeMap<Ticket, Ticket>>,
-}
-
-#[derive(Debug)]
-pub(crate) struct Sweep {
-    pub topic: TopicName,
-    /// Where to go on.
-    pub from: Option<GroupId>,
-    pub removed: usize,
-    pub ticket: Ticket,
 }
 
 impl Groups {
@@ -125,6 +117,6 @@ impl Soft {
         let members = self.live.into_values().flat_map(|group| group.members.into_values());
         let waiting = members.flat_map(|member| member.join.into_iter().chain(member.sync));
         let deletions = self.deletions.into_iter().map(|(_, ticket)| ticket);
-        waiting.chain(self.sweeps.into_iter().map(|sweep| sweep.ticket)).chain(deletions).collect()
+        waiting.chain(self.sweeps.into_iter().filter_map(|sweep| sweep.ticket)).chain(deletions).collect()
     }
 }

@@ -66,11 +66,6 @@ impl Groups {
         page
     }
 
-    /// The topics that offsets are committed for, by group.
-    pub fn committed_topics(&self) -> impl Iterator<Item = &TopicName> {
-        self.groups.values().flat_map(|group| group.offsets.keys())
-    }
-
     /// Every committed offset, by group, topic and partition.
     pub fn committed(&self) -> impl Iterator<Item = (&GroupId, &TopicName, PartitionIndex, &CommittedOffset)> {
         self.groups.iter().flat_map(|(id, group)| {

@@ -198,6 +198,7 @@ impl Shard {
         let mut answers = Vec::new();
         let ask = act(host, self.now, entropy, &mut answers);
         let came_up = !was_up && host.is_up();
+        let in_vain = !host.is_up() && !host.is_loading();
         let quarantined = host.quarantine().map(str::to_string);
         self.ask_under_host(CONTROLLER_HOST, PartitionId::CONTROLLER, ask);
         self.take_from_controller(answers);
@@ -206,6 +207,9 @@ impl Shard {
         }
         if let Some(why) = quarantined {
             self.notice(Notice::Failed(format!("the cluster's metadata log cannot be read: {why}")));
+        }
+        if in_vain && self.config.repair_only {
+            self.on_examined(None);
         }
         true
     }
@@ -229,7 +233,7 @@ impl Shard {
             self.log(Level::Error, format!("{}: its groups cannot be served: {why}", self.name_of(partition)));
         }
         if came_up {
-            self.on_group_up(partition);
+            self.tell_of_topics_gone(partition);
         }
         true
     }
@@ -273,6 +277,12 @@ impl Shard {
     fn on_controller_up(&mut self) {
         let ticket = self.house_ticket();
         let publish = self.coordinators.controller.as_mut().and_then(|host| host.coordinator.after_replay());
+        if self.config.repair_only {
+            return self.on_examined(match publish {
+                Some(FromController::Publish(image)) => Some(image),
+                Some(FromController::Answer(_)) | None => None,
+            });
+        }
         self.take_from_controller(publish.map(|publish| (ticket, publish)).into_iter().collect());
         self.boot();
     }

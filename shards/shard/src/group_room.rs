@@ -1,6 +1,5 @@
 //! The group coordinator of one partition of `__consumer_offsets`, as a coordinator that a host can carry.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use heddle_controller::{BrokerConfig, Image};
@@ -44,12 +43,6 @@ impl GroupRoom {
     /// For metrics: see `Groups::survey`.
     pub fn survey(&self, from: &Bookmark, items_max: usize) -> GroupsPage {
         self.groups.survey(&self.soft, from, items_max)
-    }
-
-    /// Topics with committed offsets that the image does not know.
-    pub fn topics_gone(&self) -> BTreeSet<TopicName> {
-        let is_gone = |topic: &&TopicName| self.image.topic(topic.as_str()).is_none();
-        self.groups.committed_topics().filter(is_gone).cloned().collect()
     }
 
     /// See `Soft::cancel`.
@@ -158,7 +151,11 @@ impl Coordinator for GroupRoom {
 
     fn on_loaded(&mut self, now: Now) {
         let topics = Known { image: &self.image, version: self.topics_version };
-        self.soft = self.groups.lead(Context { now, topics: &topics, entropy: 0 });
+        let context = Context { now, topics: &topics, entropy: 0 };
+        self.soft = self.groups.lead(context);
+        // Some may have gone while the offsets were not in memory. A topic of the same name is another topic: it is not
+        // read from where the old one was left.
+        self.groups.sweep_unknown_topics(context, &mut self.soft);
     }
 
     fn on_resumed(&mut self, now: Now) {
@@ -188,6 +185,10 @@ impl Topics for Known<'_> {
 
     fn each_name(&self, visit: &mut dyn FnMut(&str)) {
         self.image.topics().filter(|topic| !topic.internal).for_each(|topic| visit(&topic.name));
+    }
+
+    fn created(&self, name: &str) -> Option<u64> {
+        self.image.topic(name).map(|topic| topic.partitions.first().map_or(0, |placement| placement.created))
     }
 
     fn overrides(&self, group: &GroupId) -> GroupOverrides {

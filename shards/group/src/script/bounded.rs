@@ -103,11 +103,92 @@ fn a_deletion_that_loses_its_leader_is_answered() {
 fn a_deleted_topics_offsets_go_in_pieces() {
     let mut world = World::with_offsets("a");
     world.decide(commit("b", 0..OFFSETS), 2);
-    assert!(world.decide(Ask::TopicDeleted("t".into()), 10).answers.is_empty());
+    assert!(world.decide(Ask::TopicsDeleted(["t".into()].into()), 10).answers.is_empty());
     let (answers, ticks) = world.work();
     assert_eq!(answers, [(10, Answer::Forgotten(2 * OFFSETS as usize))]);
     assert!(ticks >= 7, "{ticks}");
     assert_eq!(world.offsets(), 0);
+    world.check_replay();
+}
+
+/// What is committed for the topic that has its name now, before its group is swept and after, is not the old one's.
+#[test]
+fn a_topic_that_is_created_again_keeps_what_is_committed_for_it() {
+    let mut world = World::with_offsets("a");
+    world.decide(commit("z", 0..3), 2);
+    world.topics.remove("t");
+    assert!(world.decide(Ask::TopicsDeleted(["t".into()].into()), 10).answers.is_empty());
+    world.topics.set("t", OFFSETS);
+    for (ticket, group) in [(3, "a"), (4, "z"), (5, "new")] {
+        assert!(matches!(world.decide(commit(group, 1..2), ticket).answers[..], [(_, Answer::Committed(_))]));
+    }
+    let (answers, ticks) = world.work();
+    assert_eq!(answers, [(10, Answer::Forgotten(OFFSETS as usize - 1 + 2))]);
+    assert!(ticks >= 4, "{ticks}");
+    let left: Vec<_> =
+        world.groups.committed().map(|(group, _, partition, _)| (group.to_string(), partition.0)).collect();
+    assert_eq!(left, [("a".to_owned(), 1), ("new".to_owned(), 1), ("z".to_owned(), 1)]);
+    world.check_replay();
+}
+
+/// The tombstone of an offset takes what an open transaction commits there, too.
+#[test]
+fn a_transaction_in_a_topic_that_is_created_again_is_kept() {
+    let mut world = World::new();
+    world.run("commit 1 offsets=t-0:1,t-1:1");
+    world.run("commit 2 producer=7 offsets=t-2:1");
+    world.run("topic-deleted 3 topic=t");
+    world.run("commit 4 producer=8 offsets=t-0:5,t-2:5");
+    world.work();
+    world.run("end-transaction 7 commit");
+    world.run("end-transaction 8 commit");
+    let left: Vec<_> = world.groups.committed().map(|(_, _, at, committed)| (at.0, committed.offset.0)).collect();
+    assert_eq!(left, [(0, 5), (2, 5)]);
+    world.check_replay();
+}
+
+/// Many groups, many topics, and one group with many topics: a new leader looks through them a part at a time.
+#[test]
+fn a_new_leader_forgets_in_pieces_what_is_committed_for_topics_that_are_gone() {
+    let mut world = World::new();
+    let one = |topic: String| OffsetToCommit {
+        topic: topic.as_str().into(),
+        partition: PartitionIndex(0),
+        offset: Offset(1),
+        leader_epoch: None,
+        metadata: Text::default(),
+    };
+    let commits = |group: String, offsets| match commit(&group, 0..0) {
+        Ask::CommitOffsets(commit) => Ask::CommitOffsets(CommitOffsets { offsets, ..commit }),
+        other => other,
+    };
+    for at in 0..5_000 {
+        world.topics.set(&format!("topic-{at:04}"), 1);
+    }
+    world.decide(commits("broad".into(), (0..5_000).map(|at| one(format!("topic-{at:04}"))).collect()), 1);
+    for at in 0..1_000 {
+        world.decide(commits(format!("group-{at:04}"), vec![one("topic-0000".into()), one("topic-0001".into())]), 1);
+    }
+    world.topics.remove("topic-0001");
+    world.topics.remove("topic-4999");
+    let context = Context { now: world.now, topics: &world.topics, entropy: 0 };
+    world.groups.sweep_unknown_topics(context, &mut world.soft);
+    // It comes again before all groups are swept, and is committed for by one that is not swept yet.
+    world.topics.set("topic-0001", 1);
+    world.decide(commits("group-0999".into(), vec![one("topic-0001".into())]), 2);
+    world.topics.lookups.set(0);
+    let (mut most, mut ticks) = (0, 0);
+    while world.soft.has_work() {
+        let before = world.topics.lookups.get();
+        let context = Context { now: world.now, topics: &world.topics, entropy: 0 };
+        let decision = world.groups.tick(context, &mut world.soft);
+        assert!(decision.answers.is_empty(), "nobody asked");
+        world.apply(decision);
+        most = most.max(world.topics.lookups.get() - before);
+        ticks += 1;
+    }
+    assert!(most <= 2_000 && ticks >= 8, "{most} topics in one turn, {ticks} turns");
+    assert_eq!(world.offsets(), 4_998 + 1_000 + 1);
     world.check_replay();
 }
 

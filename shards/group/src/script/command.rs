@@ -90,7 +90,7 @@ pub fn parse(verb: &str, words: &[&str], topics: &FakeTopics) -> Ask {
         "describe-consumer" => Ask::ConsumerDescribe(group),
         "describe" => Ask::Describe(group),
         "delete" => Ask::Delete(group),
-        "topic-deleted" => Ask::TopicDeleted(arguments.text("topic").into()),
+        "topic-deleted" => Ask::TopicsDeleted([arguments.text("topic").into()].into()),
         _ => panic!("no such command: {verb}"),
     }
 }

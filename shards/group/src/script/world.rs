@@ -27,6 +27,7 @@ pub struct World {
 #[derive(Default)]
 pub struct FakeTopics {
     pub known: BTreeMap<TopicName, (TopicId, i32)>,
+    created: BTreeMap<TopicName, u64>,
     pub overrides: GroupOverrides,
     version: u64,
     named: usize,
@@ -48,10 +49,12 @@ impl FakeTopics {
         let entry = self.known.entry(TopicName::new(name)).or_insert((TopicId(next), partitions));
         entry.1 = partitions;
         self.version += 1;
+        self.created.entry(TopicName::new(name)).or_insert(self.version);
     }
 
     pub fn remove(&mut self, name: &str) {
         self.known.remove(name);
+        self.created.remove(name);
         self.version += 1;
     }
 }
@@ -73,6 +76,11 @@ impl Topics for FakeTopics {
     fn each_name(&self, visit: &mut dyn FnMut(&str)) {
         self.walks.set(self.walks.get() + 1);
         self.known.keys().for_each(|name| visit(name.as_str()));
+    }
+
+    fn created(&self, name: &str) -> Option<u64> {
+        self.lookups.set(self.lookups.get() + 1);
+        self.created.get(name).copied()
     }
 
     fn overrides(&self, _group: &GroupId) -> GroupOverrides {

@@ -34,7 +34,7 @@ fn what_groups_cannot_be_told_now_they_are_told_later() {
     let host = shard.coordinators.groups.get_mut(&at.index).expect("just put there");
     host.on_answer(now, read.sequence, nothing(), &mut Vec::new());
     assert!(host.is_up());
-    shard.on_group_up(at);
+    shard.tell_of_topics_gone(at);
     // It has no partition here that would take a decision.
     shard.coordinators_on_image(true, &["while-broken".into()]);
     shard.tick_coordinators();

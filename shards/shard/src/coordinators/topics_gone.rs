@@ -1,5 +1,5 @@
 //! Topics that go while groups have offsets committed for them. Each group coordinator is told of each, once it can decide:
-//! a topic of the same name that is created later is another topic.
+//! a topic of the same name that is created later is another topic. What went before it was there it finds itself.
 
 use std::sync::Arc;
 
@@ -25,17 +25,6 @@ impl Shard {
         }
     }
 
-    /// Topics may have gone while the groups' offsets were not in memory. A topic of the same name is another topic:
-    /// it is not read from where the old one was left.
-    pub(super) fn on_group_up(&mut self, partition: PartitionId) {
-        let Some(host) = self.coordinators.groups.get(&partition.index) else { return };
-        let gone = host.coordinator.topics_gone();
-        if !gone.is_empty() {
-            self.coordinators.untold.entry(partition.index).or_default().extend(gone);
-        }
-        self.tell_of_topics_gone(partition);
-    }
-
     /// If the groups can be told now; if not, the next ask or tick that finds them able to decide does it.
     pub(super) fn tell_of_topics_gone(&mut self, partition: PartitionId) {
         let index = partition.index;
@@ -43,9 +32,8 @@ impl Shard {
             && self.coordinators.groups.get(&index).is_some_and(Host::is_up)
             && self.may_decide(partition)
         {
-            for topic in self.coordinators.untold.remove(&index).unwrap_or_default() {
-                self.ask_group(self.house_ticket(), partition, group::Ask::TopicDeleted(topic));
-            }
+            let topics = self.coordinators.untold.remove(&index).unwrap_or_default();
+            self.ask_group(self.house_ticket(), partition, group::Ask::TopicsDeleted(topics));
         }
     }
 
