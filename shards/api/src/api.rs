@@ -6,10 +6,13 @@
 //! flush       -> one Send per connection with answers, wake_at                  (once, last in a turn)
 //! ```
 
+mod reading;
+mod sending;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use heddle_border::{ConnId, Effect, ListenerId, Token};
 use heddle_model::limits::ANSWER_SLOTS;
 use heddle_model::{Mono, ShardId, Ticket};
@@ -28,23 +31,9 @@ use crate::jobs::{Job, JobId, Jobs};
 use crate::producer_ids::ProducerIds;
 use crate::stats::Stats;
 
-/// Which sockets are read.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Reading {
-    All,
-    /// Memory is short: only the one whose unfinished frame began first, for that frame is let go when it has ended and
-    /// not before.
-    OldestFrame,
-    /// The journal is short: what comes in would have no place to go.
-    Nothing,
-}
+pub use reading::Reading;
 
 const FETCH: i16 = 1;
-/// What a fetch may read however much is unsent. Bytes.
-const FETCH_BYTES_LEAST: usize = 64 * 1024;
-/// How long the only frame that is read may bring nothing. Milliseconds.
-const STALLED_FRAME_MS: u64 = 10_000;
-
 pub struct Api {
     home: ShardId,
     /// Of our tokens.
@@ -188,28 +177,11 @@ impl Api {
         if self.idle_check_at.is_some_and(|at| at <= view.now.mono) {
             self.close_idle(view, wish);
         }
-        if let Some((conn, _)) = self.oldest.filter(|_| self.stalls_at().is_some_and(|at| at <= view.now.mono)) {
-            if self.connections.get(&conn).is_some_and(|connection| connection.paused) {
-                // Its requests are being worked off first.
-                self.oldest = Some((conn, view.now.mono));
-            } else {
-                self.close(conn, Closed::StalledFrame, view, wish);
-            }
-        }
+        self.close_stalled(view, wish);
     }
 
     /// A new image. Requests read it when they start and finish; none waits for one.
     pub fn on_image(&mut self, _view: &View<'_>, _wish: &mut Wish) {}
-
-    /// Memory or journal pressure: which sockets are read from now on.
-    pub fn read_sockets(&mut self, reading: Reading, view: &View<'_>, wish: &mut Wish) {
-        self.reading = reading;
-        self.oldest = None;
-        self.choose_oldest(view.now.mono);
-        for conn in self.sorted_connections() {
-            self.adjust_reading(conn, wish);
-        }
-    }
 
     /// Stop: take no further request, answer those under way, close.
     pub fn drain(&mut self, view: &View<'_>, wish: &mut Wish) {
@@ -491,149 +463,10 @@ impl Api {
         }
     }
 
-    /// Long answers leave in several sends, each of which tells that the peer takes something.
-    fn send(&mut self, conn: ConnId, wish: &mut Wish) {
-        let Some(connection) = self.connections.get_mut(&conn) else { return };
-        connection.dirty = false;
-        if !connection.outbox.is_empty() && !connection.closed {
-            for parts in cut(joined(std::mem::take(&mut connection.outbox))) {
-                let bytes = parts.iter().map(Bytes::len).sum::<usize>();
-                self.stats.bytes_out += bytes as u64;
-                self.next_send = self.next_send.wrapping_add(1);
-                self.sends.insert(self.next_send, (conn, bytes));
-                let token = Token { owner: self.owner, seq: self.next_send };
-                wish.effects.push(Effect::Send { conn, token, parts });
-            }
-        }
-        if connection.closing && !connection.closed {
-            connection.closed = true;
-            wish.effects.push(Effect::Close { conn });
-        }
-    }
-
-    /// What a fetch may read now: a part of what is left, so that no reader takes it all, and yet something.
-    fn room(&self) -> usize {
-        let left = self.shared.config.unsent_bytes_max.saturating_sub(self.unsent_bytes);
-        (left / 4).max(FETCH_BYTES_LEAST)
-    }
-
-    /// Keep the order of unfinished frames. `ended`: the one that was noted is whole, or gone.
-    fn note_partial(&mut self, conn: ConnId, ended: bool, view: &View<'_>, wish: &mut Wish) {
-        let Some(connection) = self.connections.get_mut(&conn) else { return };
-        if ended && let Some(number) = connection.partial.take() {
-            self.partials.remove(&number);
-        }
-        if connection.partial.is_none() && connection.inbox.is_partial() {
-            self.frames_begun += 1;
-            connection.partial = Some(self.frames_begun);
-            self.partials.insert(self.frames_begun, conn);
-        }
-        let was = self.oldest;
-        self.choose_oldest(view.now.mono);
-        match (was, &mut self.oldest) {
-            (Some((old, since)), Some((new, began))) if old == *new => {
-                // Its time begins anew only with what it brings itself.
-                *began = if *new == conn { view.now.mono } else { since };
-            }
-            (was, is) => {
-                let changed: Vec<ConnId> = was.into_iter().chain(*is).map(|(conn, _)| conn).collect();
-                changed.into_iter().for_each(|conn| self.adjust_reading(conn, wish));
-            }
-        }
-    }
-
-    fn choose_oldest(&mut self, now: Mono) {
-        let first = self.partials.first_key_value().filter(|_| self.reading == Reading::OldestFrame);
-        self.oldest = first.map(|(_, conn)| (*conn, now));
-    }
-
-    /// When the one frame that is read counts as stalled.
-    fn stalls_at(&self) -> Option<Mono> {
-        self.oldest.map(|(_, since)| since.plus_ms(STALLED_FRAME_MS))
-    }
-
-    fn adjust_reading(&mut self, conn: ConnId, wish: &mut Wish) {
-        let Some(connection) = self.connections.get_mut(&conn) else { return };
-        let may_read = match self.reading {
-            Reading::All => true,
-            Reading::OldestFrame => self.oldest.is_some_and(|(oldest, _)| oldest == conn),
-            Reading::Nothing => false,
-        };
-        let pause = (!may_read || connection.is_full()) && !connection.closing;
-        if pause != connection.paused && !connection.closed {
-            connection.paused = pause;
-            wish.effects.push(if pause { Effect::Pause { conn } } else { Effect::Resume { conn } });
-        }
-    }
-
     fn sorted_connections(&self) -> Vec<ConnId> {
         let mut all: Vec<ConnId> = self.connections.keys().copied().collect();
         all.sort_unstable();
         all
-    }
-}
-
-/// What one send carries at most. Bytes.
-const SEND_BYTES_MAX: usize = 1024 * 1024;
-
-/// The same bytes in sends that are not too large.
-fn cut(parts: Vec<Bytes>) -> Vec<Vec<Bytes>> {
-    let (mut sends, mut room) = (vec![Vec::new()], SEND_BYTES_MAX);
-    for mut part in parts {
-        while !part.is_empty() {
-            if room == 0 {
-                sends.push(Vec::new());
-                room = SEND_BYTES_MAX;
-            }
-            let piece = part.split_to(part.len().min(room));
-            room -= piece.len();
-            sends.last_mut().expect("there is always one").push(piece);
-        }
-    }
-    sends
-}
-
-/// Parts up to this size are copied together: each part of a send costs more than that. Bytes.
-const JOIN_BYTES_MAX: usize = 1024;
-
-/// The same bytes in fewer parts: answers of a pipeline are small and many.
-fn joined(parts: Vec<Bytes>) -> Vec<Bytes> {
-    if parts.windows(2).all(|pair| pair[0].len() > JOIN_BYTES_MAX || pair[1].len() > JOIN_BYTES_MAX) {
-        return parts;
-    }
-    let mut out = Vec::with_capacity(parts.len());
-    let mut small = BytesMut::new();
-    for part in parts {
-        if part.len() <= JOIN_BYTES_MAX {
-            small.extend_from_slice(&part);
-            continue;
-        }
-        if !small.is_empty() {
-            out.push(small.split().freeze());
-        }
-        out.push(part);
-    }
-    if !small.is_empty() {
-        out.push(small.freeze());
-    }
-    out
-}
-
-impl Closed {
-    /// As a label of metrics.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Closed::FrameSize => "frame_size",
-            Closed::Malformed => "malformed",
-            Closed::NotServed => "not_served",
-            Closed::SilentProduce => "silent_produce",
-            Closed::Unencodable => "unencodable",
-            Closed::Idle => "idle",
-            Closed::Unread => "unread",
-            Closed::StalledFrame => "stalled_frame",
-            Closed::TooManyConnections => "too_many_connections",
-            Closed::Stopping => "stopping",
-        }
     }
 }
 

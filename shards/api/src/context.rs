@@ -70,6 +70,24 @@ pub(crate) enum Closed {
 }
 
 impl Closed {
+    /// As a label of metrics.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Closed::FrameSize => "frame_size",
+            Closed::Malformed => "malformed",
+            Closed::NotServed => "not_served",
+            Closed::SilentProduce => "silent_produce",
+            Closed::Unencodable => "unencodable",
+            Closed::Idle => "idle",
+            Closed::Unread => "unread",
+            Closed::StalledFrame => "stalled_frame",
+            Closed::TooManyConnections => "too_many_connections",
+            Closed::Stopping => "stopping",
+        }
+    }
+}
+
+impl Closed {
     pub(crate) const ALL: [Closed; 10] = [
         Closed::FrameSize,
         Closed::Malformed,

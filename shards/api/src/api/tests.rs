@@ -15,9 +15,7 @@ use proptest::prelude::*;
 
 use crate::ask::Answer;
 use crate::testing::{World, batch, frame};
-use crate::{ApiConfig, Reading, Target};
-
-use super::{SEND_BYTES_MAX, cut};
+use crate::{ApiConfig, Target};
 
 fn produce(acks: i16) -> ProduceRequest {
     let partition = PartitionProduceData::default().with_records(Some(batch(1)));
@@ -212,83 +210,6 @@ fn idle_connections_are_closed_and_busy_ones_are_not() {
     assert_eq!(world.closed, [idle]);
 }
 
-fn read_sockets(world: &mut World, reading: Reading) {
-    world.turn(|api, view, wish| api.read_sockets(reading, view, wish));
-}
-
-#[test]
-fn pressure_pauses_every_socket_new_ones_too() {
-    for reading in [Reading::Nothing, Reading::OldestFrame] {
-        let mut world = World::new();
-        let first = world.open(1);
-        read_sockets(&mut world, reading);
-        let second = world.open(2);
-        read_sockets(&mut world, Reading::All);
-        assert_eq!(world.reading, [(first, true), (second, true), (first, false), (second, false)]);
-    }
-}
-
-/// Memory that unfinished frames hold is given back by their ends alone: one of them is read at any time.
-#[test]
-fn the_frame_that_began_first_goes_on_when_memory_is_short() {
-    let mut world = World::new();
-    let [quiet, first, second] = [1, 2, 3].map(|conn| world.open(conn));
-    let request = frame(18, 0, 1, &ApiVersionsRequest::default());
-    world.receive(first, request.slice(..7));
-    world.receive(second, request.slice(..9));
-    read_sockets(&mut world, Reading::OldestFrame);
-    assert_eq!(world.reading, [(quiet, true), (second, true)]);
-    world.reading.clear();
-    // Another frame begins behind the first's: that is the youngest.
-    world.receive(first, [&request[7..], &request[..5]].concat());
-    assert_eq!(world.response::<ApiVersionsResponse>(first, 0).0, 1);
-    assert_eq!(world.reading, [(first, true), (second, false)]);
-    world.reading.clear();
-    world.receive(second, request.slice(9..));
-    assert_eq!(world.response::<ApiVersionsResponse>(second, 0).0, 1);
-    assert_eq!(world.reading, [(second, true), (first, false)]);
-    world.reading.clear();
-    read_sockets(&mut world, Reading::All);
-    assert_eq!(world.reading, [(quiet, false), (second, false)]);
-}
-
-#[test]
-fn the_only_frame_that_is_read_may_not_stand_still() {
-    let mut world = World::new();
-    let (stalled, next) = (world.open(1), world.open(2));
-    world.receive(stalled, vec![0, 0, 0, 100, 0]);
-    world.receive(next, vec![0, 0, 0, 100, 0]);
-    world.pass_ms(60_000);
-    assert!(world.closed.is_empty(), "while there is memory, slow peers are let be");
-    read_sockets(&mut world, Reading::OldestFrame);
-    assert_eq!((world.reading.clone(), world.wake_at), (vec![(next, true)], Some(world.now.plus_ms(10_000))));
-    world.pass_ms(9_000);
-    world.receive(stalled, vec![1]);
-    world.pass_ms(9_999);
-    assert!(world.closed.is_empty(), "it brought something");
-    world.pass_ms(1);
-    assert_eq!(world.closed, [stalled]);
-    assert_eq!(world.reading, [(next, true), (next, false)]);
-    world.turn(|api, view, wish| api.on_closed(stalled, view, wish));
-    assert_eq!(world.api.request_bytes(), 5);
-}
-
-#[test]
-fn who_is_not_read_is_not_idle() {
-    let mut world = World::new();
-    let conn = world.open(1);
-    read_sockets(&mut world, Reading::Nothing);
-    for _ in 0..20 {
-        world.pass_ms(60_000);
-    }
-    assert!(world.closed.is_empty());
-    read_sockets(&mut world, Reading::All);
-    for _ in 0..11 {
-        world.pass_ms(60_000);
-    }
-    assert_eq!(world.closed, [conn]);
-}
-
 #[test]
 fn a_peer_that_takes_nothing_is_closed_and_a_slow_one_is_not() {
     let mut world = World::new();
@@ -328,14 +249,6 @@ fn answers_that_wait_for_an_older_one_count_and_are_given_back() {
     assert!(world.api.unsent_bytes > 0);
     world.turn(|api, view, wish| api.on_closed(conn, view, wish));
     assert_eq!(world.api.memory(), 0);
-}
-
-#[test]
-fn long_answers_leave_in_several_sends() {
-    let parts = [3, SEND_BYTES_MAX - 3, 5, 2 * SEND_BYTES_MAX].map(|bytes| Bytes::from(vec![7; bytes])).to_vec();
-    let sends: Vec<usize> = cut(parts.clone()).iter().map(|parts| parts.iter().map(Bytes::len).sum()).collect();
-    assert_eq!(sends, [SEND_BYTES_MAX, SEND_BYTES_MAX, SEND_BYTES_MAX, 5]);
-    assert_eq!(cut(parts.clone()).concat().concat(), parts.concat());
 }
 
 /// `acks=-1` without time to wait: as long as any request may take, for the records are appended at once.
