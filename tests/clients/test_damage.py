@@ -141,7 +141,8 @@ def test_a_damaged_frame_quarantines_its_partition_until_the_loss_is_accepted(st
     for _ in range(2):
         done = repair(broker)
         assert done.returncode == 1, "damage is there, and stays"
-        assert re.search(rf"partition 0 of topic id [\w-]{{22}}\) is damaged behind offset {lost}", done.stderr)
+        named = rf"partition 0 of topic {hit}, id [\w-]{{22}}\) is damaged behind offset {lost}"
+        assert re.search(named, done.stderr), done.stderr
         assert "heddle repair --accept-loss" in done.stderr
     done = repair(broker, "--accept-loss")
     assert done.returncode == 0, done.stderr
@@ -165,7 +166,9 @@ def test_damaged_metadata_is_said_and_can_be_accepted(stopped):
     said = fails_to_start(broker)
     assert "metadata log is damaged" in said
     assert "heddle repair" in said
-    assert repair(broker).returncode == 1
+    done = repair(broker)
+    assert done.returncode == 1
+    assert "(the cluster's metadata) is damaged behind offset" in done.stderr
     assert repair(broker, "--accept-loss").returncode == 0
     broker.start()
     assert broker.stop() == 0

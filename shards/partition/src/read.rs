@@ -298,7 +298,7 @@ impl Replica {
 
     /// Leadership and the reader's leader epoch (KIP-320).
     fn may_read(&self, epoch: Option<Term>) -> Result<(), Refusal> {
-        if !self.damaged && !self.group.is_serving() {
+        if !self.damaged && !self.examined && !self.group.is_serving() {
             return Err(self.not_serving());
         }
         match epoch {

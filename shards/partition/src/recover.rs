@@ -141,6 +141,7 @@ impl Replica {
             ending: BTreeMap::new(),
             deletions: Vec::new(),
             damaged,
+            examined: false,
             journaled: Journaled {
                 placement: state.placement,
                 mark: state.mark.clone(),

@@ -109,6 +109,7 @@ pub struct Replica {
     pub(crate) stable_told: Offset,
     pub(crate) deletions: Vec<(Ticket, Offset)>,
     pub(crate) damaged: bool,
+    pub(crate) examined: bool,
     pub(crate) journaled: Journaled,
     pub(crate) traffic: Traffic,
     pub(crate) todo: Vec<Instruction>,
@@ -140,7 +141,7 @@ impl Replica {
     }
 
     pub fn high_watermark(&self) -> Offset {
-        if self.damaged { self.log.end() } else { self.group.commit() }
+        if self.damaged || self.examined { self.log.end() } else { self.group.commit() }
     }
 
     /// Where the log begins, for everybody who asks: a start that is not safe yet is told to nobody, since a crash would
@@ -213,12 +214,17 @@ impl Replica {
 
     /// Stand for election: at start, and when no leader was heard of for an election timeout.
     pub fn campaign(&mut self, world: &mut World<'_>) {
-        if self.damaged || self.stage == Stage::Leaving {
+        if self.damaged || self.examined || self.stage == Stage::Leaving {
             return;
         }
         let mut todo = std::mem::take(&mut self.todo);
         self.group.campaign(&mut todo);
         self.carry_out(todo, world);
+    }
+
+    /// For a repair: all that recovery found may be read, though nobody leads. The replica takes part in nothing.
+    pub fn examine(&mut self) {
+        self.examined = true;
     }
 
     /// Take a question. It is answered once, now or later, by `world.answers`.

@@ -106,6 +106,10 @@ impl<C: Coordinator> Host<C> {
         matches!(self.stage, Stage::Up)
     }
 
+    pub fn is_loading(&self) -> bool {
+        matches!(self.stage, Stage::Loading { .. })
+    }
+
     /// Whether the state stands here, or is on its way.
     pub fn is_leading(&self) -> bool {
         matches!(self.stage, Stage::Leading { .. } | Stage::Loading { .. } | Stage::Up)

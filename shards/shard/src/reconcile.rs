@@ -24,6 +24,9 @@ impl Shard {
             }
             return;
         }
+        if self.config.repair_only {
+            return self.report_and_stop(&image);
+        }
         if image.version <= self.image.version {
             return;
         }

@@ -5,40 +5,24 @@
 //! it in its own journal if it came from another, and only when that is durable lets the other copies be dropped. Nobody
 //! serves before everybody has offered.
 
+mod adopted;
+mod directory;
+mod listening;
+mod losses;
+mod repair;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use heddle_border::{DiskOp, Done, Effect, Failed, Fault, ListenerId, Token};
+use heddle_border::DiskOp;
 use heddle_controller::Image;
 use heddle_journal::{Journal, Ordinal, Pressure, RecoveredReplica, Siblings};
-use heddle_model::{PartitionId, ReplicaNumber, ShardId, Term};
+use heddle_model::{ReplicaNumber, ShardId, Term};
 
 use crate::mail::{Found, Level, Mail, Notice};
-use crate::owners::{HOUSE, Owner};
+use crate::owners::Owner;
 use crate::reconcile::CONTROLLER_REPLICA;
 use crate::turn::Shard;
-
-const LIST_ROOT: u32 = 1;
-const MADE_REPLICAS: u32 = 2;
-const SYNCED_ROOT: u32 = 3;
-const REMOVED_JOURNAL: u32 = 4;
-const LIST_REPLICAS: u32 = 5;
-const REMOVED_LITTER: u32 = 6;
-const MADE_SIGN: u32 = 7;
-const SYNCED_SIGN: u32 = 8;
-/// Stages of an adopted journal's end, each with the journal's directory number in the low bits.
-const RENAMED_JOURNAL: u32 = 1 << 16;
-const SYNCED_RENAME: u32 = 2 << 16;
-const STAGE: u32 = !0 << 16;
-
-/// A journal that is done with is named so before its files go: half of it must never be taken for a damaged whole.
-const DONE_WITH: &str = "removed-journal-";
-
-const KAFKA_LISTENER: ListenerId = ListenerId(0);
-/// A directory of the controller's replica. From before the first client is served it says that there were topics here,
-/// or could have been: without it a data directory that lost its only journal would look like a new one.
-const SIGN: &str = "replicas/0-0";
 
 /// The controller's replica is number 0, so with any number of cores it lives in this journal.
 const METADATA_JOURNAL: u32 = 0;
@@ -80,6 +64,8 @@ pub struct Start {
     losses_open: bool,
     set_apart_by: BTreeSet<ShardId>,
     set_apart: bool,
+    /// A repair has read what it can of the cluster's metadata.
+    examined: bool,
 }
 
 /// Whether the data directory says, beside its journals, that it is in use.
@@ -143,76 +129,7 @@ impl Shard {
             return;
         }
         self.start.begun = true;
-        self.house_disk(MADE_REPLICAS, DiskOp::MakeDir { path: "replicas".into() });
-    }
-
-    fn house_disk(&mut self, seq: u32, op: DiskOp) {
-        self.effects.push(Effect::Disk { token: Token { owner: HOUSE, seq }, op });
-    }
-
-    pub(crate) fn on_house_disk(&mut self, seq: u32, result: Result<Done, Failed>) {
-        let done = match result {
-            Ok(done) => done,
-            Err(failed) => {
-                let what = match (seq & STAGE, seq) {
-                    (RENAMED_JOURNAL | SYNCED_RENAME, _) | (_, REMOVED_JOURNAL) => {
-                        return self
-                            .log(Level::Warn, format!("an adopted journal could not be removed: {}", failed.fault));
-                    }
-                    (_, REMOVED_LITTER) => {
-                        return self
-                            .log(Level::Warn, format!("files of a removed partition stay behind: {}", failed.fault));
-                    }
-                    // A full disk, most likely: who reads is served all the same, and the next start tries again.
-                    (_, MADE_SIGN | SYNCED_SIGN) => {
-                        self.start.sign = Sign::There;
-                        return self.listen();
-                    }
-                    _ => "the data directory cannot be used",
-                };
-                return self.notice(Notice::Failed(format!("{what}: {}", failed.fault)));
-            }
-        };
-        match (seq, done) {
-            (MADE_REPLICAS, _) => self.house_disk(SYNCED_ROOT, DiskOp::SyncDir { path: String::new() }),
-            (SYNCED_ROOT, _) => self.house_disk(LIST_REPLICAS, DiskOp::List { path: "replicas".into() }),
-            (LIST_REPLICAS, Done::Listed(entries)) => {
-                for entry in entries {
-                    // `<replica>-<store>`; whatever else is there is not ours.
-                    let number = entry.name.split_once('-').and_then(|(number, _)| number.parse().ok());
-                    if let Some(number) = number.map(ReplicaNumber) {
-                        if number == CONTROLLER_REPLICA {
-                            self.start.sign = Sign::There;
-                        }
-                        self.start.directories.entry(number).or_default().push(entry.name);
-                    }
-                }
-                self.house_disk(LIST_ROOT, DiskOp::List { path: String::new() });
-            }
-            (LIST_ROOT, Done::Listed(entries)) => {
-                let number = |name: &str| Some(u32::from(name.strip_prefix("journal-")?.parse::<u16>().ok()?));
-                let mut dirs: Vec<u32> = entries.iter().filter_map(|entry| number(&entry.name)).collect();
-                if self.core_of(CONTROLLER_REPLICA) == self.me {
-                    for done_with in entries.iter().filter(|entry| entry.name.starts_with(DONE_WITH)) {
-                        self.house_disk(REMOVED_JOURNAL, DiskOp::RemoveTree { path: done_with.name.clone() });
-                    }
-                }
-                dirs.sort();
-                self.open_journals(&dirs);
-            }
-            (MADE_SIGN, _) => self.house_disk(SYNCED_SIGN, DiskOp::SyncDir { path: "replicas".into() }),
-            (SYNCED_SIGN, _) => {
-                self.start.sign = Sign::There;
-                self.listen();
-            }
-            (seq, _) if seq & STAGE == RENAMED_JOURNAL => {
-                self.house_disk(SYNCED_RENAME | seq & !STAGE, DiskOp::SyncDir { path: String::new() });
-            }
-            (seq, _) if seq & STAGE == SYNCED_RENAME => {
-                self.house_disk(REMOVED_JOURNAL, DiskOp::RemoveTree { path: format!("{DONE_WITH}{}", seq & !STAGE) });
-            }
-            _ => {}
-        }
+        self.house_disk(directory::MADE_REPLICAS, DiskOp::MakeDir { path: "replicas".into() });
     }
 
     /// The own journal, and those of cores that this start does not have, shared out among the cores.
@@ -255,7 +172,7 @@ impl Shard {
             }
             return;
         };
-        for (level, line) in lines_of(&recovered.report) {
+        for (level, line) in losses::lines_of(&recovered.report) {
             self.log(level, format!("journal-{}: {line}", self.start.dirs[at]));
         }
         let holder = Holder { core: self.me, journal: self.start.dirs[at] };
@@ -365,35 +282,6 @@ impl Shard {
         self.serve_once_moved();
     }
 
-    /// All that was found is known: is a journal missing, or a new one in the place of another? What is then not found
-    /// anywhere was lost with it. The cluster's metadata names replicas only after its journal has said, durably, which
-    /// journals there are.
-    fn judge_losses(&mut self) {
-        let found = &mut self.start.found;
-        found.had_metadata |= self.start.directories.contains_key(&CONTROLLER_REPLICA);
-        let mut lost: Vec<String> = Vec::new();
-        for dir in 0..u32::from(found.expected.count.max(u16::from(found.had_metadata))) {
-            if !found.journals.iter().any(|(other, _, held)| *other == dir && *held) {
-                lost.push(format!("damaged: journal-{dir} is missing, or nothing in it can be read"));
-            }
-        }
-        if lost.is_empty() && found.siblings(found.expected.count) != found.expected {
-            lost.push("damaged: a journal of this data directory was lost, and another stands in its place".into());
-        }
-        if !self.config.accept_loss {
-            found.misses |= !lost.is_empty();
-            if found.misses {
-                // Said until every core has dealt with it: a start that does not get so far must not be the last to know.
-                self.start.losses_open = true;
-                self.journals[0].suspect_losses();
-            }
-        }
-        self.journals[0].set_siblings(self.start.found.siblings(self.config.shards));
-        if self.core_of(CONTROLLER_REPLICA) == self.me {
-            lost.into_iter().for_each(|line| self.log(Level::Error, line));
-        }
-    }
-
     pub(crate) fn on_start_durable(&mut self, number: ReplicaNumber, ordinal: Ordinal) {
         let Some((awaited, _)) = self.start.moving.get(&number) else { return };
         if ordinal >= *awaited {
@@ -403,69 +291,13 @@ impl Shard {
         }
     }
 
-    fn drop_copy(&mut self, holder: Holder, number: ReplicaNumber) {
-        if holder.core == self.me {
-            self.on_drop(holder.journal, number);
-        } else {
-            self.letters.push((holder.core, Mail::Drop { journal: holder.journal, number }));
-        }
-    }
-
-    /// A copy in one of this core's journals was superseded.
-    pub(crate) fn on_drop(&mut self, journal: u32, number: ReplicaNumber) {
-        let at = self.start.dirs.iter().position(|dir| *dir == journal).expect("only what was offered is dropped");
-        if at == 0 {
-            self.journals[0].gone(number);
-        } else if let Some(left) = self.start.adopted.get_mut(&at) {
-            left.remove(&number);
-            self.remove_emptied_journals();
-        }
-    }
-
-    fn remove_emptied_journals(&mut self) {
-        let emptied: Vec<usize> =
-            self.start.adopted.iter().filter(|(_, left)| left.is_empty()).map(|(at, _)| *at).collect();
-        for at in emptied {
-            self.start.adopted.remove(&at);
-            self.journals[at].on_stop();
-            self.start.ending.push(at);
-        }
-    }
-
-    /// Nothing is queued or under way in any journal still in use.
-    pub(crate) fn journals_are_idle(&self) -> bool {
-        self.journals.iter().enumerate().all(|(at, journal)| journal.idle() || self.start.ended.contains(&at))
-    }
-
-    /// At the end of a turn: journals write what the turn brought; adopted ones that are done with go.
-    pub(crate) fn flush_journals(&mut self) {
-        for (at, journal) in self.journals.iter_mut().enumerate() {
-            if !self.start.ended.contains(&at) {
-                journal.flush(self.now, &mut self.effects);
-            }
-        }
-        for at in std::mem::take(&mut self.start.ending) {
-            // An image is published once the journal of the cluster's metadata has said, durably, which journals there
-            // are now. One that goes before that would be missed by the next start.
-            if self.image.version == 0 || !self.journals[at].idle() {
-                self.start.ending.push(at);
-                continue;
-            }
-            self.journals[at].close(&mut self.effects);
-            self.start.ended.insert(at);
-            let dir = self.start.dirs[at];
-            let (from, to) = (format!("journal-{dir}"), format!("{DONE_WITH}{dir}"));
-            self.house_disk(RENAMED_JOURNAL | dir, DiskOp::Rename { from, to });
-        }
-    }
-
     fn serve_once_moved(&mut self) {
         if self.start.done || !self.start.moving.is_empty() {
             return;
         }
         self.start.done = true;
         if self.config.repair_only {
-            return self.report_and_stop();
+            return self.examine();
         }
         if let Some(image) = self.start.held_image.take() {
             self.on_image(image);
@@ -476,135 +308,4 @@ impl Shard {
             self.open_controller(fresh);
         }
     }
-
-    /// `heddle repair`: say what is damaged, change nothing beyond what was accepted, and end.
-    fn report_and_stop(&mut self) {
-        let damaged: Vec<String> = self
-            .start
-            .dormant
-            .iter()
-            .filter(|(_, replica)| replica.damaged)
-            .map(|(number, replica)| {
-                let end = replica.tail.last().map_or(replica.state.log_start, |batch| batch.next);
-                // The names of topics stand in the metadata's log, which a repair does not open.
-                let whose = match heddle_partition::read_identity(replica.state.config.clone()) {
-                    Some((PartitionId::CONTROLLER, _)) => "the cluster's metadata".into(),
-                    Some((partition, _)) => format!("partition {} of topic id {}", partition.index, partition.topic),
-                    None => "of no partition that can be told".into(),
-                };
-                format!("replica {number} ({whose}) is damaged behind offset {end}")
-            })
-            .collect();
-        let count = damaged.len();
-        for line in damaged {
-            self.log(Level::Error, line);
-        }
-        if count > 0 || self.start.found.misses {
-            let text = "damage was found (see above): damaged partitions take no writes, and are read up to the damage. \
-                        `heddle repair --accept-loss` lets them go on without what is lost";
-            self.notice(Notice::Failed(text.into()));
-        }
-        self.on_stop();
-    }
-
-    /// Tell once the first image is carried out: replicas that should be here and are not were set apart, each as damaged,
-    /// and that is durable.
-    pub(crate) fn report_losses(&mut self) {
-        let due = self.start.losses_open && !self.start.set_apart;
-        if due && self.image.version > 0 && self.journals[0].idle() {
-            self.start.set_apart = true;
-            let controller = self.core_of(CONTROLLER_REPLICA);
-            if controller == self.me {
-                self.on_losses_set_apart(self.me);
-            } else {
-                self.letters.push((controller, Mail::LossesSetApart));
-            }
-        }
-    }
-
-    pub(crate) fn on_losses_set_apart(&mut self, from: ShardId) {
-        self.start.set_apart_by.insert(from);
-        if self.start.set_apart_by.len() == usize::from(self.config.shards) {
-            self.tell_all(|| Mail::LossesSettled);
-            self.on_losses_settled();
-        }
-    }
-
-    /// Every core has set apart what was lost: from now on no journal needs to tell of it.
-    pub(crate) fn on_losses_settled(&mut self) {
-        if std::mem::take(&mut self.start.losses_open) {
-            self.journals[0].accept_losses();
-        }
-    }
-
-    /// Directories of replicas that were removed, left behind by a process that ended before it had removed them.
-    pub(crate) fn remove_litter(&mut self) {
-        for (number, names) in std::mem::take(&mut self.start.directories) {
-            let known = self.by_number.contains_key(&number) || self.start.dormant.contains_key(&number);
-            if self.core_of(number) == self.me && !known && self.image.is_removed(number) {
-                for name in names {
-                    self.house_disk(REMOVED_LITTER, DiskOp::RemoveTree { path: format!("replicas/{name}") });
-                }
-            }
-        }
-    }
-
-    /// All cores have what the first image asks for: let clients in.
-    pub(crate) fn listen(&mut self) {
-        if self.start.listening || self.stop.is_asked() {
-            return;
-        }
-        match self.start.sign {
-            Sign::Missing => {
-                self.start.sign = Sign::BeingMade;
-                self.house_disk(MADE_SIGN, DiskOp::MakeDir { path: SIGN.into() });
-            }
-            Sign::BeingMade => {}
-            Sign::There => {
-                self.start.listening = true;
-                self.effects.push(Effect::Listen { listener: KAFKA_LISTENER, addr: self.config.kafka_addr });
-            }
-        }
-    }
-
-    pub(crate) fn unlisten(&mut self) {
-        if self.start.listening {
-            self.effects.push(Effect::Unlisten { listener: KAFKA_LISTENER });
-        }
-    }
-
-    pub(crate) fn on_listening(&mut self, result: Result<SocketAddr, Fault>) {
-        let notice = match result {
-            Ok(addr) => {
-                self.start.accepting = true;
-                Notice::Serving(addr)
-            }
-            Err(fault) => Notice::Failed(format!("cannot listen on {}: {fault}", self.config.kafka_addr)),
-        };
-        self.notice(notice);
-    }
-}
-
-/// What an operator should know of a recovery; nothing, if all was well.
-fn lines_of(report: &heddle_journal::Report) -> Vec<(Level, String)> {
-    let mut lines = Vec::new();
-    for damage in &report.damage {
-        let place =
-            if damage.file.is_empty() { "a missing file".into() } else { format!("{} at {}", damage.file, damage.at) };
-        let hit: Vec<String> = damage.hit.iter().map(|number| number.to_string()).collect();
-        let hit = if hit.is_empty() { "no replica by name".into() } else { format!("replicas {}", hit.join(", ")) };
-        let line = format!("damaged: frames {} to {} in {place} cannot be read; hit: {hit}", damage.first, damage.last);
-        lines.push((Level::Error, line));
-    }
-    if !report.unknown.is_empty() {
-        let unknown: Vec<String> = report.unknown.iter().map(|number| number.to_string()).collect();
-        lines.push((Level::Error, format!("damaged: nothing is known of replicas {}", unknown.join(", "))));
-    }
-    if report.may_miss_replicas {
-        lines.push((Level::Error, "damaged: replicas may have been created of which nothing is known".into()));
-    }
-    for file in &report.foreign {
-        lines.push((Level::Warn, format!("{file} belongs to another journal and is left alone")));
-    }
-    lines
 }
