@@ -139,17 +139,13 @@ fn alter_brokers(draft: &mut Draft<'_>, id: Option<NodeId>, change: &Change) -> 
             broker_def(name).map(|def| (def.kind, image.config().text(name).unwrap_or("").to_owned()))
         })?,
     };
+    check_min_isr(id, change)?;
     let changed = values.iter().filter(|(name, value)| current.get(*name) != Some(value));
     for (name, value) in changed {
         check_broker_config(name, value).map_err(|text| Refusal::InvalidConfig.because(text))?;
         if !broker_def(name).is_some_and(|def| def.dynamic) {
             let text = format!("Cannot update these configs dynamically: [{name}]");
             return Err(Refusal::InvalidRequest.because(text));
-        }
-        if id.is_some() && name == MIN_INSYNC_REPLICAS {
-            // What acks=all promises must not depend on who leads (KIP-966).
-            let text = format!("Broker-level {MIN_INSYNC_REPLICAS} cannot be altered; it is set for all brokers.");
-            return Err(Refusal::InvalidConfig.because(text));
         }
     }
     if values == *current {
@@ -164,6 +160,29 @@ fn alter_brokers(draft: &mut Draft<'_>, id: Option<NodeId>, change: &Change) -> 
         _ => key.set(&Value::Configs(values.into_iter().collect())),
     };
     draft.add(vec![entry])
+}
+
+/// What acks=all promises must not depend on who leads, and a cluster has it from its first day (KIP-966): it is not set
+/// for one broker, and not taken away from all of them, be it by not being among those that replace the others.
+fn check_min_isr(id: Option<NodeId>, change: &Change) -> Result<(), Refused> {
+    let (names, removes) = match change {
+        Change::Replace(given) => {
+            let names = given.iter().any(|(name, _)| name == MIN_INSYNC_REPLICAS);
+            (names, !names)
+        }
+        Change::Edit(edits) => {
+            let edit = edits.iter().find(|edit| edit.name == MIN_INSYNC_REPLICAS);
+            (edit.is_some(), edit.is_some_and(|edit| edit.op == EditOp::Delete))
+        }
+    };
+    let text = match id {
+        Some(_) if names => format!("Broker-level {MIN_INSYNC_REPLICAS} cannot be altered; it is set for all brokers."),
+        None if removes => {
+            format!("Cluster-level {MIN_INSYNC_REPLICAS} cannot be removed; it can be set to another value.")
+        }
+        Some(_) | None => return Ok(()),
+    };
+    Err(Refusal::InvalidConfig.because(text))
 }
 
 /// What the brokers that a change reaches will see: configs of all, and over them their own.

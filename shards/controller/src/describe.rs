@@ -63,25 +63,28 @@ impl Image {
     }
 }
 
-fn describe_topic_config(
-    config: &BrokerConfig,
-    def: &'static TopicDef,
-    overrides: &BTreeMap<String, String>,
-) -> DescribedConfig {
-    let own = own_value(def.name, overrides.get(def.name), Source::Topic);
-    let behind = def.behind.iter().flat_map(|behind| {
-        let values = broker_def(behind.name).into_iter().flat_map(|def| values_of(config, def));
-        values.map(|value| (value, behind.factor))
-    });
-    let values = own.into_iter().chain(behind).collect();
+fn describe_topic_config(config: &BrokerConfig, def: &'static TopicDef, own: &Overrides) -> DescribedConfig {
+    let behind = def.behind.iter().map(|behind| (behind.name, behind.factor));
+    let values = layered(config, own_value(def.name, Some(own), Source::Topic), behind);
     described(def.name, def.kind, def.documentation, Some(def.default), values)
 }
 
 fn describe_group_config(config: &BrokerConfig, def: &'static GroupDef, own: Option<&Overrides>) -> DescribedConfig {
-    let own = own_value(def.name, own.and_then(|own| own.get(def.name)), Source::Group);
-    let behind = broker_def(def.behind).into_iter().flat_map(|behind| values_of(config, behind));
-    let values = own.into_iter().chain(behind.map(|value| (value, 1))).collect();
+    let values = layered(config, own_value(def.name, own, Source::Group), [(def.behind, 1)]);
     described(def.name, def.kind, def.documentation, None, values)
+}
+
+/// An own value, if there is one, over those of the broker's configs behind it, each with the factor to this one's unit.
+fn layered(
+    config: &BrokerConfig,
+    own: Option<Synonym>,
+    behind: impl IntoIterator<Item = (&'static str, i64)>,
+) -> Vec<(Synonym, i64)> {
+    let of_broker = |(name, factor): (&str, i64)| {
+        let values = broker_def(name).into_iter().flat_map(|def| values_of(config, def));
+        values.map(move |value| (value, factor)).collect::<Vec<_>>()
+    };
+    own.map(|own| (own, 1)).into_iter().chain(behind.into_iter().flat_map(of_broker)).collect()
 }
 
 fn describe_broker_config(config: &BrokerConfig, def: &'static BrokerDef) -> DescribedConfig {
@@ -121,8 +124,8 @@ fn described(
     DescribedConfig { name, value, source, kind, read_only: false, sensitive: false, documentation, synonyms }
 }
 
-fn own_value(name: &'static str, value: Option<&String>, source: Source) -> Option<(Synonym, i64)> {
-    value.map(|text| (Synonym { name, value: Some(text.clone()), source }, 1))
+fn own_value(name: &'static str, own: Option<&Overrides>, source: Source) -> Option<Synonym> {
+    own?.get(name).map(|text| Synonym { name, value: Some(text.clone()), source })
 }
 
 /// The values a broker config has, the strongest first. A password has none to show.

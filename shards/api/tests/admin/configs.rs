@@ -144,7 +144,11 @@ fn a_broker_is_configured_alone_over_what_stands_for_all() {
         assert_eq!(alter("1", "log.retention.ms", 0, Some("9")), 0);
         assert_eq!(alter("2", "log.retention.ms", 0, Some("9")), code(ErrorCode::InvalidRequest));
         assert_eq!(alter("1", "num.partitions", 0, Some("9")), code(ErrorCode::InvalidRequest));
-        assert_eq!(alter("1", "min.insync.replicas", 0, Some("2")), code(ErrorCode::InvalidConfig));
+        for (name, op, value) in [("1", 0, Some("2")), ("1", 1, None), ("", 1, None)] {
+            let refused = code(ErrorCode::InvalidConfig);
+            assert_eq!(alter(name, "min.insync.replicas", op, value), refused, "{name:?} {op}");
+        }
+        assert_eq!(alter("", "min.insync.replicas", 0, Some("1")), 0);
         assert_eq!(broker.image().topic("a").expect("made").settings.retention_ms, 9);
         let own = describe(&mut broker, 4, 4, "1", Some(&["log.retention.ms"])).configs.remove(0);
         assert_eq!((own.value.as_deref(), own.config_source, own.read_only), (Some("9"), 2, false));
