@@ -1,5 +1,7 @@
 //! Metrics as Prometheus text (exposition format 0.0.4), one series per core where a core is the unit.
 
+mod tables;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -11,6 +13,7 @@ use heddle_uring::{SYNC_BOUNDS_US, Stats as DriverStats};
 
 use crate::lag::{Lag, Topic};
 use crate::process::Process;
+use tables::Column;
 
 /// Everything that a page is written from.
 pub struct Scrape<'a> {
@@ -66,17 +69,21 @@ impl Page {
         };
     }
 
-    fn by_shard(&mut self, name: &str, kind: &str, help: &str, shards: &[Metrics], of: impl Fn(&Metrics) -> f64) {
-        self.head(name, kind, help);
-        for m in shards {
-            self.value(name, &format!("shard=\"{}\"", m.shard), of(m));
+    fn by_shard(&mut self, columns: &[Column<Metrics>], shards: &[Metrics]) {
+        for Column { name, kind, help, of } in columns {
+            self.head(name, kind, help);
+            for m in shards {
+                self.value(name, &format!("shard=\"{}\"", m.shard), of(m));
+            }
         }
     }
 
-    fn by_driver(&mut self, name: &str, kind: &str, help: &str, all: &[DriverStats], of: impl Fn(&DriverStats) -> f64) {
-        self.head(name, kind, help);
-        for (shard, stats) in all.iter().enumerate() {
-            self.value(name, &format!("shard=\"{shard}\""), of(stats));
+    fn by_driver(&mut self, columns: &[Column<DriverStats>], all: &[DriverStats]) {
+        for Column { name, kind, help, of } in columns {
+            self.head(name, kind, help);
+            for (shard, stats) in all.iter().enumerate() {
+                self.value(name, &format!("shard=\"{shard}\""), of(stats));
+            }
         }
     }
 
@@ -152,26 +159,7 @@ fn requests(page: &mut Page, shards: &[Metrics]) {
 }
 
 fn network(page: &mut Page, shards: &[Metrics]) {
-    let of = |m: &Metrics| m.api.bytes_in as f64;
-    page.by_shard("heddle_received_bytes_total", "counter", "Bytes received from clients.", shards, of);
-    let of = |m: &Metrics| m.api.bytes_out as f64;
-    page.by_shard("heddle_sent_bytes_total", "counter", "Bytes sent to clients.", shards, of);
-    let of = |m: &Metrics| m.api.connections as f64;
-    page.by_shard("heddle_connections", "gauge", "Open client connections.", shards, of);
-    let of = |m: &Metrics| m.api.connections_opened as f64;
-    page.by_shard("heddle_connections_opened_total", "counter", "Client connections since start.", shards, of);
-    let of = |m: &Metrics| m.api.in_flight as f64;
-    page.by_shard("heddle_requests_in_flight", "gauge", "Requests not yet answered.", shards, of);
-    let of = |m: &Metrics| m.api.asks as f64;
-    page.by_shard(
-        "heddle_asks_in_flight",
-        "gauge",
-        "Questions of requests to partitions and groups, not yet answered.",
-        shards,
-        of,
-    );
-    let of = |m: &Metrics| m.api.fetch_sessions as f64;
-    page.by_shard("heddle_fetch_sessions", "gauge", "Incremental fetch sessions kept.", shards, of);
+    page.by_shard(tables::NETWORK, shards);
     let name = "heddle_connections_closed_total";
     page.head(name, "counter", "Connections closed by the broker, by reason.");
     for m in shards {
@@ -182,44 +170,12 @@ fn network(page: &mut Page, shards: &[Metrics]) {
 }
 
 fn journal(page: &mut Page, shards: &[Metrics]) {
-    let of = |m: &Metrics| m.journal.frames as f64;
-    page.by_shard("heddle_journal_frames_total", "counter", "Durable writes of the journal.", shards, of);
-    let of = |m: &Metrics| m.journal.frame_bytes as f64;
-    page.by_shard("heddle_journal_bytes_total", "counter", "Bytes of those writes, padding included.", shards, of);
-    let of = |m: &Metrics| m.journal.payload_bytes as f64;
-    page.by_shard("heddle_journal_payload_bytes_total", "counter", "Bytes of records in them.", shards, of);
-    let of = |m: &Metrics| m.journal_waiting_bytes as f64;
-    page.by_shard("heddle_journal_waiting_bytes", "gauge", "Records that wait for a frame.", shards, of);
-    let of = |m: &Metrics| m.journal.write_failures as f64;
-    let help = "Writes of the journal that the disk refused.";
-    page.by_shard("heddle_journal_write_failures_total", "counter", help, shards, of);
-    let of = |m: &Metrics| m.journal.files_refused as f64;
-    let help = "Times a file of the journal could not be made.";
-    page.by_shard("heddle_journal_files_refused_total", "counter", help, shards, of);
-    let of = |m: &Metrics| m.journal.stalls as f64;
-    let help = "Times the journal found no file to write to.";
-    page.by_shard("heddle_journal_stalls_total", "counter", help, shards, of);
-    let of = |m: &Metrics| f64::from(u8::from(m.refusing_records));
-    let help = "1: records of clients are refused, for the disk takes no more.";
-    page.by_shard("heddle_refusing_records", "gauge", help, shards, of);
+    page.by_shard(tables::JOURNAL, shards);
 }
 
 fn disk(page: &mut Page, scrape: &Scrape<'_>) {
     let drivers = scrape.drivers;
-    let of = |s: &DriverStats| s.disk_written_bytes as f64;
-    let help = "Bytes written to disk, journal and segments; over the payload bytes this is the write amplification.";
-    page.by_driver("heddle_disk_written_bytes_total", "counter", help, drivers, of);
-    let of = |s: &DriverStats| s.disk_writes as f64;
-    page.by_driver("heddle_disk_writes_total", "counter", "Disk writes.", drivers, of);
-    let of = |s: &DriverStats| s.disk_read_bytes as f64;
-    page.by_driver("heddle_disk_read_bytes_total", "counter", "Bytes read from disk.", drivers, of);
-    let of = |s: &DriverStats| s.disk_reads as f64;
-    page.by_driver("heddle_disk_reads_total", "counter", "Disk reads.", drivers, of);
-    let of = |s: &DriverStats| s.disk_syncs as f64;
-    page.by_driver("heddle_disk_syncs_total", "counter", "Syncs of files.", drivers, of);
-    let of = |s: &DriverStats| s.cold as f64;
-    let help = "File operations done off the core's loop: opening, removing, allocating, listing.";
-    page.by_driver("heddle_disk_cold_operations_total", "counter", help, drivers, of);
+    page.by_driver(tables::DISK, drivers);
     let name = "heddle_disk_sync_duration_seconds";
     page.head(name, "histogram", "Durable writes and syncs, from their submission to their completion.");
     for (shard, of) in drivers.iter().enumerate() {
@@ -244,35 +200,15 @@ fn memory(page: &mut Page, shards: &[Metrics]) {
             page.value(name, &format!("shard=\"{}\",purpose=\"{purpose}\"", m.shard), bytes);
         }
     }
-    let of = |m: &Metrics| m.memory_bytes as f64;
-    page.by_shard("heddle_memory_limit_bytes", "gauge", "Memory that the core may use for these.", shards, of);
+    page.by_shard(tables::MEMORY, shards);
 }
 
 fn partitions(page: &mut Page, shards: &[Metrics]) {
-    let of = |m: &Metrics| m.partitions as f64;
-    page.by_shard("heddle_partitions", "gauge", "Replicas on the core.", shards, of);
-    let of = |m: &Metrics| m.damaged_partitions as f64;
-    let help = "Replicas whose journal is damaged: read-only until repaired.";
-    page.by_shard("heddle_damaged_partitions", "gauge", help, shards, of);
-    let of = |m: &Metrics| m.failed_removals as f64;
-    let help = "Files of segments that could not be removed since their partition was loaded.";
-    page.by_shard("heddle_failed_removals", "gauge", help, shards, of);
+    page.by_shard(tables::PARTITIONS, shards);
 }
 
 fn compaction(page: &mut Page, shards: &[Metrics]) {
-    let of = |m: &Metrics| m.compaction_dirty_bytes as f64;
-    let help = "Bytes of closed segments of compacted topics that wait to be compacted.";
-    page.by_shard("heddle_compaction_dirty_bytes", "gauge", help, shards, of);
-    let of = |m: &Metrics| m.compaction_rounds as f64;
-    page.by_shard("heddle_compaction_rounds_total", "counter", "Rounds of compaction ended.", shards, of);
-    let of = |m: &Metrics| m.compaction_failures as f64;
-    let help = "Rounds of compaction that failed; each is tried again.";
-    page.by_shard("heddle_compaction_failures_total", "counter", help, shards, of);
-    let of = |m: &Metrics| m.compaction_map_bytes_max as f64;
-    let help = "The most memory that the map of keys of a round of compaction took so far, and may take.";
-    page.by_shard("heddle_compaction_map_bytes_max", "gauge", help, shards, of);
-    let of = |m: &Metrics| m.compaction_map_bytes_limit as f64;
-    page.by_shard("heddle_compaction_map_bytes_limit", "gauge", help, shards, of);
+    page.by_shard(tables::COMPACTION, shards);
 }
 
 fn turns(page: &mut Page, shards: &[Metrics], drivers: &[DriverStats]) {
@@ -282,23 +218,7 @@ fn turns(page: &mut Page, shards: &[Metrics], drivers: &[DriverStats]) {
         let turns = &m.gauges;
         page.bounded(name, &format!("shard=\"{}\"", m.shard), &TURN_BOUNDS_US, &turns.turns, turns.turns_us);
     }
-    let of = |s: &DriverStats| s.parks as f64;
-    page.by_driver("heddle_parks_total", "counter", "Times the core went to sleep.", drivers, of);
-    let of = |s: &DriverStats| s.enters as f64;
-    page.by_driver("heddle_ring_enters_total", "counter", "System calls of the ring.", drivers, of);
-    let of = |s: &DriverStats| s.completions as f64;
-    page.by_driver("heddle_ring_completions_total", "counter", "Operations that the ring completed.", drivers, of);
-    let of = |s: &DriverStats| s.spins_won as f64;
-    let help = "Times the core waited by spinning and something came.";
-    page.by_driver("heddle_spins_won_total", "counter", help, drivers, of);
-    let of = |s: &DriverStats| s.mail_out as f64;
-    page.by_driver("heddle_mail_total", "counter", "Letters to other cores.", drivers, of);
-    let of = |s: &DriverStats| s.doorbells as f64;
-    let help = "Times another core was woken because there was mail for it.";
-    page.by_driver("heddle_doorbells_total", "counter", help, drivers, of);
-    let of = |s: &DriverStats| s.works as f64;
-    let help = "Pieces of work handed to helper threads, as compression is.";
-    page.by_driver("heddle_works_total", "counter", help, drivers, of);
+    page.by_driver(tables::TURNS, drivers);
 }
 
 /// The names of committed offsets and lag are those of kafka_exporter, which dashboards and alerts know.
