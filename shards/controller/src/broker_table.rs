@@ -284,6 +284,14 @@ pub const BROKER_CONFIGS: &[BrokerDef] = &[
     dynamic("log.preallocate", Kind::Boolean, Only("false"), Some("false"), "Fixed: segments grow in steps."),
     dynamic("log.retention.bytes", Kind::Long, Any, Some("-1"), "Default of the topics' retention.bytes."),
     fixed(
+        "log.retention.check.interval.ms",
+        Kind::Long,
+        AtLeast(1),
+        Some("300000"),
+        "How often retention looks at each partition; every second at most, and at compacted topics as often as the \
+         cleaner does.",
+    ),
+    fixed(
         "log.retention.hours",
         Kind::Int,
         Any,

@@ -11,6 +11,7 @@ mod compaction;
 mod companion;
 mod follow;
 mod identity;
+mod looks;
 mod producers;
 mod read;
 mod recover;

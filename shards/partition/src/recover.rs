@@ -13,6 +13,7 @@ use heddle_raft::{Config, Group, Restored};
 use heddle_records::Header;
 
 use crate::companion::{self, Settled};
+use crate::looks::Looks;
 use crate::producers::Producers;
 use crate::read::Reads;
 use crate::replica::{Journaled, News, Replica, Stage, Traffic, World, identity_of};
@@ -135,6 +136,7 @@ impl Replica {
             reads: Reads::default(),
             stage,
             load_failed: false,
+            looks: Looks::default(),
             parked: Vec::new(),
             promised: VecDeque::new(),
             uncommitted: VecDeque::new(),
@@ -237,7 +239,8 @@ impl Replica {
     }
 
     /// Bounded housekeeping, a step a call: retention, removal of files below the start, forgotten producers.
-    pub fn maintain(&mut self, world: &mut World<'_>) {
+    /// `retention_check_ms`: the least time between two looks of retention; 0: at each call.
+    pub fn maintain(&mut self, retention_check_ms: u64, world: &mut World<'_>) {
         if self.stage == Stage::Leaving {
             // Under way, unless the disk refused it.
             return self.log.remove(world.effects);
@@ -254,8 +257,11 @@ impl Replica {
         }
         let gone = self.producers.expire(world.now.wall.0, self.settings.producer_id_expiration_ms);
         self.settled.forget(&gone);
+        // Of compacted topics Kafka's cleaner deletes, too, at its own pace.
+        let every_ms = if self.settings.cleanup_compact { 0 } else { retention_check_ms };
         if self.group.is_serving()
             && self.settings.cleanup_delete
+            && self.looks.is_due(self.number, every_ms, world.now.mono)
             && let Some(start) = self.log.retention(world.now, &self.settings)
         {
             self.raise_log_start(start.min(self.group.commit()), world);

@@ -11,6 +11,7 @@ use heddle_model::{Mark, NodeId, Now, Offset, PartitionId, Point, ReplicaNumber,
 use heddle_raft::{Durable, Group, Instruction, Message, Role};
 
 use crate::companion::Settled;
+use crate::looks::Looks;
 use crate::producers::Producers;
 use crate::read::Reads;
 use crate::waiting::Waiting;
@@ -98,6 +99,8 @@ pub struct Replica {
     pub(crate) stage: Stage,
     /// What lies beside the segments could not be read when it was last tried.
     pub(crate) load_failed: bool,
+    /// When retention comes by.
+    pub(crate) looks: Looks,
     pub(crate) parked: Vec<(Ticket, Ask)>,
     pub(crate) promised: VecDeque<(Ordinal, Promise)>,
     /// Batches not yet committed: where each ends, and its bytes.

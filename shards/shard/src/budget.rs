@@ -120,6 +120,11 @@ impl Budget {
         self.refusing
     }
 
+    /// Settling does not make room, or did not a moment ago: the disk is full, or fails.
+    pub fn is_stuck(&self, now: Mono) -> bool {
+        self.stuck_at.is_some_and(|at| now < at.plus_ms(STUCK_MS))
+    }
+
     pub fn memory(&self) -> usize {
         self.memory
     }
@@ -173,7 +178,7 @@ impl Shard {
         if stuck {
             self.budget.stuck_at = Some(self.now.mono);
         }
-        let stuck = self.budget.stuck_at.is_some_and(|at| self.now.mono < at.plus_ms(STUCK_MS));
+        let stuck = self.budget.is_stuck(self.now.mono);
         let (shut, refusing) = if stuck && self.budget.refusing {
             (requests > memory / 4, pressure >= Pressure::SettleHard || tails > memory / 4)
         } else if stuck {

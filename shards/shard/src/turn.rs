@@ -35,7 +35,7 @@ pub(crate) use carry::{Abroad, Asks};
 const EVENTS_A_TURN: usize = 4096;
 const LETTERS_A_TURN: usize = 1024;
 /// How often each replica's housekeeping comes around at least, and how often a portion of it is done. What
-/// `log.cleaner.backoff.ms` says counts between the two.
+/// `log.cleaner.backoff.ms` and `log.retention.check.interval.ms` say counts between the two.
 const MAINTENANCE_MS: u64 = 30_000;
 const MAINTENANCE_PORTION_MS: u64 = 1000;
 /// A turn that comes so much later than it was asked for tells that this core was absent: the process was stopped, or a
@@ -322,8 +322,13 @@ impl Shard {
         self.tick_coordinators();
         if self.now.mono >= self.maintain_at {
             self.maintain_at = self.now.mono.plus_ms(MAINTENANCE_PORTION_MS);
-            let backoff_ms = u64::try_from(self.image.config().number("log.cleaner.backoff.ms")).unwrap_or(0);
-            let portions = backoff_ms.clamp(MAINTENANCE_PORTION_MS, MAINTENANCE_MS) / MAINTENANCE_PORTION_MS;
+            let config_ms = |name| u64::try_from(self.image.config().number(name)).unwrap_or(0);
+            let (backoff_ms, check_ms) =
+                (config_ms("log.cleaner.backoff.ms"), config_ms("log.retention.check.interval.ms"));
+            // Where room is wanted nothing waits.
+            let check_ms = if self.budget.is_stuck(self.now.mono) { 0 } else { check_ms };
+            let portions =
+                backoff_ms.min(check_ms).clamp(MAINTENANCE_PORTION_MS, MAINTENANCE_MS) / MAINTENANCE_PORTION_MS;
             let portion = self.replicas.len().div_ceil(portions as usize);
             for _ in 0..portion {
                 let slot = self.maintain_next % self.replicas.len();
@@ -331,7 +336,7 @@ impl Shard {
                 let trusted = self.trusted;
                 self.with_replica(slot, |replica, world| {
                     world.now = trusted;
-                    replica.maintain(world);
+                    replica.maintain(check_ms, world);
                 });
                 self.budget.touch(slot);
                 self.weigh_compaction(slot);

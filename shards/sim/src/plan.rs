@@ -168,11 +168,17 @@ impl Plan {
         self
     }
 
-    /// Settings of the broker that only this run has.
+    /// Settings of the broker that this run has.
     pub fn settings(&self) -> &'static [(&'static str, &'static str)] {
-        const SMALL_SEGMENTS: &[(&str, &str)] =
-            &[("log.roll.ms", "300"), ("log.cleaner.backoff.ms", "1000"), ("log.cleaner.min.cleanable.ratio", "0.0")];
-        if self.keys.is_some() { SMALL_SEGMENTS } else { &[] }
+        // A minute of a run is for retention to come by (`Trouble::ClockJump`).
+        const LOOKS: (&str, &str) = ("log.retention.check.interval.ms", "15000");
+        const SMALL_SEGMENTS: &[(&str, &str)] = &[
+            LOOKS,
+            ("log.roll.ms", "300"),
+            ("log.cleaner.backoff.ms", "1000"),
+            ("log.cleaner.min.cleanable.ratio", "0.0"),
+        ];
+        if self.keys.is_some() { SMALL_SEGMENTS } else { &[LOOKS] }
     }
 
     pub fn has_members(&self) -> bool {

@@ -64,7 +64,7 @@ fn the_largest_time_is_that_of_the_records_whatever_the_client_says() {
             assert_eq!(find(&mut bench, OffsetQuery::AtOrAfter(NOW - 20)), (Some(1), NOW - 10), "{codec:?} {claimed}");
             assert_eq!(find(&mut bench, OffsetQuery::MaxTimestamp), (Some(1), NOW - 10), "{codec:?} {claimed}");
             // Housekeeping forgets producers that wrote nothing for a day, and this one wrote just now.
-            bench.act(|replica, world| replica.maintain(world));
+            bench.act(|replica, world| replica.maintain(0, world));
             assert_eq!(base(&bench.append(batch)), 0, "a duplicate, {codec:?} {claimed}");
         }
     }

@@ -287,14 +287,40 @@ fn a_partition_deleted_while_it_loads_stays_deleted() {
     let parked = bench.ask(read(0));
     bench.act(|replica, world| replica.leave(world));
     // Housekeeping comes around at any time.
-    bench.act(|replica, world| replica.maintain(world));
+    bench.act(|replica, world| replica.maintain(0, world));
     while bench.step() {
-        bench.act(|replica, world| replica.maintain(world));
+        bench.act(|replica, world| replica.maintain(0, world));
         bench.act(|replica, world| _ = replica.settle(true, world));
     }
     assert!(matches!(bench.answer(parked), Some(Answer::Refused(Refusal::UnknownPartition))));
     assert_eq!(bench.news.iter().filter(|n| matches!(n, News::Removed { .. })).count(), 1);
     assert!(!bench.disk.paths().iter().any(|(path, _)| path.starts_with("replicas/7")));
+}
+
+/// A partition is looked at by its own time, which comes after half of the interval at the earliest.
+#[test]
+fn retention_looks_once_an_interval() {
+    const EVERY_MS: u64 = 300_000;
+    let mut bench = Bench::new(TopicSettings { retention_ms: 1, ..TopicSettings::default() });
+    let pass = |bench: &mut Bench, ms: u64| {
+        bench.now = Now { mono: bench.now.mono.plus_ms(ms), wall: Wall(bench.now.wall.0 + ms as i64) };
+        bench.act(|replica, world| replica.maintain(EVERY_MS, world));
+        bench.run();
+        bench.replica.log_start()
+    };
+    bench.append(batch(&["a"]));
+    bench.act(|replica, world| replica.maintain(EVERY_MS, world));
+    assert_eq!(pass(&mut bench, EVERY_MS / 2 - 1), Offset(0), "too early");
+    assert_eq!(pass(&mut bench, EVERY_MS / 2 + 2), Offset(1), "its time has come");
+    bench.append(batch(&["b"]));
+    assert_eq!(pass(&mut bench, EVERY_MS - 1), Offset(1), "the next look is an interval later");
+    assert_eq!(pass(&mut bench, 1), Offset(2));
+    bench.append(batch(&["c"]));
+    bench.now.wall = Wall(bench.now.wall.0 + 10);
+    bench.now.mono = bench.now.mono.plus_ms(10);
+    bench.act(|replica, world| replica.maintain(0, world));
+    bench.run();
+    assert_eq!(bench.replica.log_start(), Offset(3), "where room is wanted nothing waits");
 }
 
 #[test]
