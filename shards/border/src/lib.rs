@@ -3,9 +3,11 @@
 //! Invariants: every effect with a token is answered by exactly one event, also on failure and at shutdown. Nothing
 //! else may be assumed: in particular no order between two disk operations, or between disk and network.
 //! Does not know: any room's types; it carries bytes, ids, tokens and time.
-//! Read first: this file is all there is, with `blocks.rs` for the buffers of direct I/O.
+//! Read first: this file is all there is, with `blocks.rs` for the buffers of direct I/O and `product.rs` for work
+//! off the turn.
 
 mod blocks;
+mod product;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -14,6 +16,7 @@ use bytes::Bytes;
 use heddle_model::{Mono, Now, ShardId};
 
 pub use blocks::Blocks;
+pub use product::{Product, Work};
 
 /// Ties an answer to its question. `owner` says which room of a core asked (the core hands owners out, 0 is the core
 /// itself, and never reuses one), `seq` is that room's own.
@@ -54,7 +57,7 @@ pub enum Event {
     /// A disk operation ended.
     Disk { token: Token, result: Result<Done, Failed> },
     /// Work ended. `None`: it panicked, which is our bug, but its asker still gets this answer.
-    Worked { token: Token, result: Option<Bytes> },
+    Worked { token: Token, result: Option<Product> },
     /// The process was asked to stop; the machine answers in its own time with `Effect::Halt`.
     Stop,
 }
@@ -94,7 +97,7 @@ pub enum Effect {
     /// Work of unbounded cost, done off the turn.
     Work {
         token: Token,
-        run: Box<dyn FnOnce() -> Bytes + Send>,
+        run: Work,
     },
     /// Everything is finished; end this core's loop.
     Halt,

@@ -19,8 +19,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use heddle_border::{Effect, Token};
+use heddle_border::{Effect, Product, Token};
 use heddle_model::{Now, Offset, TopicSettings};
 
 use crate::Log;
@@ -119,7 +118,6 @@ impl Log {
             writes: 0,
             asked: None,
             fault: None,
-            worked: None,
         }));
         self.advance_compaction(out, events);
         true
@@ -196,7 +194,7 @@ impl Log {
         let token = Token { owner: self.disk.id.owner, seq: COMPACTION_WORK };
         let work = move || {
             drop(map);
-            Bytes::new()
+            Product::new(())
         };
         out.push(Effect::Work { token, run: Box::new(work) });
     }

@@ -1,7 +1,6 @@
 //! What a round of compaction remembers while it is under way, and what it makes of bytes and work that come back.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use heddle_border::Blocks;
@@ -58,7 +57,6 @@ pub(crate) struct Run {
     pub(crate) asked: Option<Asked>,
     /// What went wrong with the last operation.
     pub(crate) fault: Option<String>,
-    pub(crate) worked: Option<Arc<OnceLock<Outcome>>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,10 +1,9 @@
 //! Compaction's reading: the spans of one segment after the other, a few ahead of the work that is done on them.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use heddle_border::{Blocks, DiskOp, Effect, OpenMode, Token};
+use heddle_border::{Blocks, DiskOp, Effect, OpenMode, Product, Token};
 use heddle_model::Offset;
 use heddle_model::limits::SPAN_BYTES;
 
@@ -136,35 +135,29 @@ impl Log {
 
     fn start_work(&mut self, run: &mut Run, bytes: Bytes, span: Span, out: &mut Vec<Effect>) {
         let mut map = run.map.take().expect("no work is under way");
-        let slot = Arc::new(OnceLock::new());
-        run.worked = Some(slot.clone());
         let source = run.source.as_ref().expect("work is about a source");
         let (from, rules, drop_tombstones) = (run.from, run.rules.clone(), source.drop_tombstones);
         let (is_mapping, mut opaque) = (run.stage == Stage::Map, run.opaque);
         let work = move || {
-            let outcome = if is_mapping {
+            Product::new(if is_mapping {
                 let mapped = map_span(&mut map, &bytes, &span, &rules, from);
                 Outcome::Mapped(map, mapped)
             } else {
                 let kept = retain_span(&map, &bytes, &span, &rules, drop_tombstones, &mut opaque);
                 Outcome::Retained(map, kept, opaque)
-            };
-            // Nobody else sets it.
-            let _ = slot.set(outcome);
-            Bytes::new()
+            })
         };
         self.compaction.working = true;
         let token = Token { owner: self.disk.id.owner, seq: COMPACTION_WORK };
         out.push(Effect::Work { token, run: Box::new(work) });
     }
 
-    /// Work off the turn ended.
-    pub fn on_worked(&mut self, _result: Option<Bytes>, out: &mut Vec<Effect>, events: &mut Vec<Output>) {
+    /// Work off the turn ended; `None`: it panicked.
+    pub fn on_worked(&mut self, result: Option<Product>, out: &mut Vec<Effect>, events: &mut Vec<Output>) {
         assert!(std::mem::take(&mut self.compaction.working), "work is answered once");
         // Of a round that ended only its map was left.
         let Some(run) = self.compaction.run.as_mut() else { return };
-        let outcome = run.worked.take().and_then(Arc::into_inner).and_then(OnceLock::into_inner);
-        if let Err(why) = run.take_outcome(outcome) {
+        if let Err(why) = run.take_outcome(result.map(Product::take)) {
             run.fault.get_or_insert(why);
         }
         self.advance_compaction(out, events);

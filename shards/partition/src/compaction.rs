@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use bytes::Bytes;
+use heddle_border::Product;
 use heddle_log::{Debt, Output};
 use heddle_model::{Now, Offset};
 
@@ -57,7 +57,7 @@ impl Replica {
         self.last_stable().min(self.group.commit())
     }
 
-    pub(crate) fn on_compaction_worked(&mut self, result: Option<Bytes>, world: &mut World<'_>) {
+    pub(crate) fn on_compaction_worked(&mut self, result: Option<Product>, world: &mut World<'_>) {
         let mut outputs: Vec<Output> = Vec::new();
         self.log.on_worked(result, world.effects, &mut outputs);
         self.take_outputs(outputs, world);

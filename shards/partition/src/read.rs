@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
-use heddle_border::{Effect, Token};
+use bytes::Bytes;
+use heddle_border::{Effect, Product, Token};
 use heddle_log::{COMPACTION_WORK, Found, ReadFault};
 use heddle_model::limits::UNPACKED_BYTES_MAX;
 use heddle_model::{Offset, Term, Ticket};
-use heddle_records::Header;
+use heddle_records::{Header, PayloadError};
 
 use crate::replica::{Replica, World};
 use crate::write::refuse;
@@ -43,8 +43,8 @@ struct Search {
 /// Work numbers of searches start here, those of `Line` below the log's own.
 const SEARCH_WORK: u32 = 1 << 31;
 const _: () = assert!(COMPACTION_WORK < SEARCH_WORK);
-/// What a search off the turn found: offset, timestamp, term.
-const FOUND_BYTES: usize = 8 + 8 + 4;
+/// What a search off the turn found: offset and timestamp.
+type Searched = Result<Option<(Offset, i64)>, PayloadError>;
 
 impl Reads {
     fn number(&mut self) -> u64 {
@@ -220,32 +220,21 @@ impl Replica {
         let search = Search { from: search.from.max(self.log_start()), ..search };
         self.reads.decoding.insert(work, (search, header));
         let run = Box::new(move || {
-            let found = match search.at_or_after {
+            let found: Searched = match search.at_or_after {
                 Some(time) => heddle_records::find_timestamp(&batch, time, search.from, UNPACKED_BYTES_MAX),
                 None => heddle_records::max_timestamp_record(&batch, search.from, UNPACKED_BYTES_MAX),
             };
-            let mut out = BytesMut::with_capacity(FOUND_BYTES);
-            match found {
-                Ok(Some((offset, timestamp))) => {
-                    out.put_i64(offset.0);
-                    out.put_i64(timestamp);
-                    out.put_i32(header.leader_epoch.0);
-                }
-                Ok(None) => {}
-                Err(_) => out.put_u8(0),
-            }
-            out.freeze()
+            Product::new(found)
         });
         world.effects.push(Effect::Work { token: Token { owner: self.owner, seq: work }, run });
     }
 
-    fn on_searched(&mut self, search: Search, header: Header, result: Option<Bytes>, world: &mut World<'_>) {
-        let found = match result {
-            Some(mut bytes) if bytes.len() == FOUND_BYTES => {
-                Some((Offset(bytes.get_i64()), bytes.get_i64(), Term(bytes.get_i32())))
+    fn on_searched(&mut self, search: Search, header: Header, result: Option<Product>, world: &mut World<'_>) {
+        let found = match result.map(Product::take::<Searched>) {
+            Some(Ok(found)) => found.map(|(offset, timestamp)| (offset, timestamp, header.leader_epoch)),
+            Some(Err(_)) | None => {
+                return refuse(search.ticket, Refusal::Corrupt("a stored batch does not decode".into()), world);
             }
-            Some(bytes) if bytes.is_empty() => None,
-            _ => return refuse(search.ticket, Refusal::Corrupt("a stored batch does not decode".into()), world),
         };
         let behind = Search { from: header.next_offset(), ..search };
         match (search.at_or_after, found) {
@@ -257,7 +246,7 @@ impl Replica {
     }
 
     /// Work off the turn ended: a search here, or a batch of the write path.
-    pub fn on_worked(&mut self, work: u32, result: Option<Bytes>, world: &mut World<'_>) {
+    pub fn on_worked(&mut self, work: u32, result: Option<Product>, world: &mut World<'_>) {
         if work == COMPACTION_WORK {
             return self.on_compaction_worked(result, world);
         }

@@ -1,7 +1,8 @@
 //! Is a client's batch one that this topic takes? Decided from the header, and by looking through the records: in the turn
 //! where that is little work, off the turn where it may be much (trap 41).
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
+use heddle_border::{Product, Work};
 use heddle_model::limits::{BATCH_BYTES_MAX, UNPACKED_BYTES_MAX};
 use heddle_model::{Codec, Compression, Now, TimestampType, TopicSettings};
 use heddle_records::{Malformed, PayloadError, Record};
@@ -18,8 +19,8 @@ const NAMED_RECORDS_MAX: usize = 1000;
 /// What is to be done with a batch that is not refused.
 pub(crate) enum Verdict {
     AsIs(Fit),
-    /// Its result is read by `read_prepared`.
-    Work(Box<dyn FnOnce() -> Bytes + Send>),
+    /// Its result is read by `prepared`.
+    Work(Work),
 }
 
 /// A batch that may be appended.
@@ -28,6 +29,9 @@ pub(crate) struct Fit {
     /// The largest timestamp of its records, whatever its header says. Milliseconds since 1970.
     pub(crate) max_timestamp: i64,
 }
+
+/// A batch that was looked through off the turn, with the batch to append in its place if it was packed anew.
+pub(crate) type Prepared = Result<(Fit, Option<Bytes>), Refusal>;
 
 /// Produce rules of Kafka's `LogValidator`, in its order where clients can tell.
 pub(crate) fn judge(append: &Append, settings: &TopicSettings, now: Now) -> Result<Verdict, Refusal> {
@@ -81,7 +85,7 @@ pub(crate) fn judge(append: &Append, settings: &TopicSettings, now: Now) -> Resu
     }
     let batch = batch.clone();
     let max = settings.max_message_bytes.max(0) as usize;
-    Ok(Verdict::Work(Box::new(move || write_prepared(prepare(&batch, &rules, recode_to, max)))))
+    Ok(Verdict::Work(Box::new(move || Product::new(prepare(&batch, &rules, recode_to, max)))))
 }
 
 fn check_size(bytes: usize, settings: &TopicSettings) -> Result<(), Refusal> {
@@ -163,12 +167,7 @@ fn look_through(batch: &Bytes, rules: &Rules, limit: usize) -> Result<Fit, Refus
 }
 
 /// Runs off the turn.
-fn prepare(
-    batch: &Bytes,
-    rules: &Rules,
-    recode_to: Option<(Codec, i32)>,
-    max: usize,
-) -> Result<(Fit, Option<Bytes>), Refusal> {
+fn prepare(batch: &Bytes, rules: &Rules, recode_to: Option<(Codec, i32)>, max: usize) -> Prepared {
     let fit = look_through(batch, rules, UNPACKED_BYTES_MAX)?;
     let Some((codec, level)) = recode_to else { return Ok((fit, None)) };
     let recoded = heddle_records::recode(batch, codec, level, BATCH_BYTES_MAX).map_err(payload_refusal)?;
@@ -178,92 +177,9 @@ fn prepare(
     Ok((fit, Some(recoded)))
 }
 
-/// What came back from work off the turn.
-pub(crate) enum Prepared {
-    Keep(Fit),
-    Recoded(Fit, Bytes),
-    Refused(Refusal),
-}
-
-const KEEP: u8 = 0;
-const RECODED: u8 = 1;
-const CORRUPT: u8 = 2;
-const TOO_LARGE: u8 = 3;
-const INVALID: u8 = 4;
-const INVALID_TIMESTAMP: u8 = 5;
-
-fn write_prepared(result: Result<(Fit, Option<Bytes>), Refusal>) -> Bytes {
-    let mut out = BytesMut::new();
-    match result {
-        Ok((fit, None)) => {
-            out.put_u8(KEEP);
-            out.put_i64(fit.max_timestamp);
-        }
-        Ok((fit, Some(batch))) => {
-            out.reserve(batch.len() + 9);
-            out.put_u8(RECODED);
-            out.put_i64(fit.max_timestamp);
-            out.put_slice(&batch);
-        }
-        Err(Refusal::BatchTooLarge { bytes, max }) => {
-            out.put_u8(TOO_LARGE);
-            out.put_u64(bytes as u64);
-            out.put_u64(max as u64);
-        }
-        Err(Refusal::InvalidRecord { message, records }) => put_bad_records(&mut out, INVALID, &message, records),
-        Err(Refusal::InvalidTimestamp { message, records }) => {
-            put_bad_records(&mut out, INVALID_TIMESTAMP, &message, records);
-        }
-        Err(other) => {
-            out.put_u8(CORRUPT);
-            put_text(&mut out, &format!("{other:?}"));
-        }
-    }
-    out.freeze()
-}
-
-fn put_bad_records(out: &mut BytesMut, what: u8, message: &str, records: Vec<(i32, String)>) {
-    out.put_u8(what);
-    put_text(out, message);
-    for (index, text) in records {
-        out.put_i32(index);
-        put_text(out, &text);
-    }
-}
-
-fn put_text(out: &mut BytesMut, text: &str) {
-    out.put_u32(text.len() as u32);
-    out.put_slice(text.as_bytes());
-}
-
-pub(crate) fn read_prepared(result: Option<Bytes>) -> Prepared {
-    use bytes::Buf;
-    let Some(mut bytes) = result else {
-        return Prepared::Refused(Refusal::Corrupt("the batch could not be decoded".into()));
-    };
-    let text = |bytes: &mut Bytes| {
-        let length = bytes.get_u32() as usize;
-        String::from_utf8_lossy(&bytes.split_to(length)).into_owned()
-    };
-    match bytes.get_u8() {
-        KEEP => Prepared::Keep(Fit { max_timestamp: bytes.get_i64() }),
-        RECODED => Prepared::Recoded(Fit { max_timestamp: bytes.get_i64() }, bytes),
-        TOO_LARGE => {
-            Prepared::Refused(Refusal::BatchTooLarge { bytes: bytes.get_u64() as usize, max: bytes.get_u64() as usize })
-        }
-        what @ (INVALID | INVALID_TIMESTAMP) => {
-            let message = text(&mut bytes);
-            let mut records = Vec::new();
-            while bytes.has_remaining() {
-                records.push((bytes.get_i32(), text(&mut bytes)));
-            }
-            Prepared::Refused(match what {
-                INVALID => Refusal::InvalidRecord { message, records },
-                _ => Refusal::InvalidTimestamp { message, records },
-            })
-        }
-        _ => Prepared::Refused(Refusal::Corrupt(text(&mut bytes))),
-    }
+/// What came of work off the turn; `None`: it panicked.
+pub(crate) fn prepared(result: Option<Product>) -> Prepared {
+    result.map(Product::take).unwrap_or_else(|| Err(Refusal::Corrupt("the batch could not be decoded".into())))
 }
 
 fn refusal_of(malformed: Malformed) -> Refusal {

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use heddle_border::{Effect, Token};
+use heddle_border::{Effect, Product, Token};
 use heddle_journal::{Ordinal, Pressure, Record, ReplicaState};
 use heddle_log::COMPACTION_WORK;
 use heddle_model::{Mark, NodeId, Now, Offset, Point, TailBatch, Term, Ticket, TimestampType};
@@ -13,7 +13,7 @@ use heddle_records::Header;
 
 use crate::producers::Check;
 use crate::replica::{Promise, Replica, Stage, World};
-use crate::validate::{self, Fit, Prepared, Verdict};
+use crate::validate::{self, Fit, Verdict};
 use crate::{Answer, Append, Appended, Origin, Refusal};
 
 /// Batches that wait their turn because one before them is worked on off the turn: order of arrival is order of offsets.
@@ -72,17 +72,19 @@ impl Replica {
     }
 
     /// Work done off the turn ended: a batch was recoded or its records were looked at.
-    pub(crate) fn on_prepared(&mut self, work: u32, result: Option<Bytes>, world: &mut World<'_>) {
+    pub(crate) fn on_prepared(&mut self, work: u32, result: Option<Product>, world: &mut World<'_>) {
         let found = self.line.queue.iter().position(|q| matches!(q.stage, QueuedStage::Working(w) if w == work));
         // Not found: leadership ended meanwhile, and the ticket was answered then.
         let Some(at) = found else { return };
-        match validate::read_prepared(result) {
-            Prepared::Keep(fit) => self.line.queue[at].stage = QueuedStage::Ready(fit),
-            Prepared::Recoded(fit, batch) => {
-                self.line.queue[at].append.batch = batch;
-                self.line.queue[at].stage = QueuedStage::Ready(fit);
+        match validate::prepared(result) {
+            Ok((fit, recoded)) => {
+                let queued = &mut self.line.queue[at];
+                queued.stage = QueuedStage::Ready(fit);
+                if let Some(batch) = recoded {
+                    queued.append.batch = batch;
+                }
             }
-            Prepared::Refused(refusal) => {
+            Err(refusal) => {
                 let queued = self.line.queue.remove(at).expect("the position was just found");
                 world.answers.push((queued.ticket, Answer::Refused(refusal)));
             }

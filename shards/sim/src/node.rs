@@ -4,9 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
-use bytes::Bytes;
 use heddle_border::{
-    Blocks, ConnId, DiskOp, Done, Effect, Event, Failed, Fault, FileId, ListenerId, Machine, Out, Token, Turn,
+    Blocks, ConnId, DiskOp, Done, Effect, Event, Failed, Fault, FileId, ListenerId, Machine, Out, Token, Turn, Work,
 };
 use heddle_fakedisk::{Dice, FakeDisk};
 use heddle_model::{Mono, Now, ShardId, Wall};
@@ -22,14 +21,12 @@ const FULL_BYTES: u64 = 65_536;
 /// Cores share a disk: the core stands in the upper bits of owners.
 const CORE_SHIFT: u32 = 24;
 
-type Run = Box<dyn FnOnce() -> Bytes + Send>;
-
 struct Core {
     machine: Shard,
     events: VecDeque<Event>,
     mail: VecDeque<(ShardId, Mail)>,
     wake_at: Option<Mono>,
-    works: Vec<(Token, Run)>,
+    works: Vec<(Token, Work)>,
     halted: bool,
 }
 
@@ -296,6 +293,11 @@ impl Node {
                 return;
             }
             (Some(Lie::NotFlushed), DiskOp::Write { durable, .. }) if dice.chance(10) => *durable = false,
+            (Some(Lie::NothingCompacted), DiskOp::Open { .. }) if step == Some(Step::Write) => {
+                let result = Err(Failed { fault: Fault::NoSpace, buf: None });
+                self.cores[at].events.push_back(Event::Disk { token, result });
+                return;
+            }
             (Some(Lie::CopyNotSynced), _) if step == Some(Step::Sync) => return self.answer_done(at, token),
             (Some(Lie::SealNotFlushed), DiskOp::Write { durable, .. }) if step == Some(Step::Seal) => *durable = false,
             (Some(Lie::FullForAll), DiskOp::Write { buf, .. }) if self.disk.free_bytes() < FULL_BYTES => {
@@ -376,10 +378,10 @@ impl Node {
         }
         let core = &mut self.cores[busy[dice.below(busy.len() as u64) as usize]];
         let (token, run) = core.works.remove(dice.below(core.works.len() as u64) as usize);
-        let bytes = run();
+        let product = run();
         self.works_done += 1;
-        trace.add_bytes(&bytes);
-        core.events.push_back(Event::Worked { token, result: Some(bytes) });
+        trace.add(10 << 32 | u64::from(token.owner) << 8 | u64::from(token.seq & 0xff));
+        core.events.push_back(Event::Worked { token, result: Some(product) });
         true
     }
 

@@ -8,8 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
-use heddle_border::{ListenerId, Token};
+use heddle_border::{ListenerId, Product, Token};
 use heddle_model::ShardId;
 use nix::sys::eventfd::EventFd;
 
@@ -22,7 +21,7 @@ pub(crate) enum News {
     },
     Worked {
         token: Token,
-        result: Option<Bytes>,
+        result: Option<Product>,
     },
     Stop,
 }

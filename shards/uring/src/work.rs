@@ -6,8 +6,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
-use bytes::Bytes;
-use heddle_border::Token;
+use heddle_border::{Token, Work};
 
 use crate::mailbox::{Mailbox, News};
 
@@ -32,12 +31,7 @@ impl Workers {
     }
 
     /// Run it, and put what came of it into `mailbox`; `None` if it panicked.
-    pub(crate) fn run<M: Send + 'static>(
-        &self,
-        token: Token,
-        run: Box<dyn FnOnce() -> Bytes + Send>,
-        mailbox: Arc<Mailbox<M>>,
-    ) {
+    pub(crate) fn run<M: Send + 'static>(&self, token: Token, run: Work, mailbox: Arc<Mailbox<M>>) {
         let job = move || {
             let result = catch_unwind(AssertUnwindSafe(run)).ok();
             mailbox.put_and_ring(|queues| queues.news.push(News::Worked { token, result }));

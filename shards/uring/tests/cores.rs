@@ -10,7 +10,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use heddle_border::{DiskOp, Effect, Event, FileId, ListenerId, OpenMode, Token};
+use heddle_border::{DiskOp, Effect, Event, FileId, ListenerId, OpenMode, Product, Token};
 use heddle_model::ShardId;
 use heddle_uring::{CoreConfig, FromCore, Options, start};
 use nix::sys::resource::{Resource, setrlimit};
@@ -107,9 +107,9 @@ fn an_idle_core_sleeps() {
     stage.end();
 }
 
-fn worked(stage: &Stage, of: Token) -> Option<Bytes> {
+fn worked(stage: &Stage, of: Token) -> Option<&'static str> {
     stage.expect("Worked", |_, mail| match mail {
-        Mail::Saw(Event::Worked { token, result }) if *token == of => Some(result.clone()),
+        Mail::Saw(Event::Worked { token, result }) if *token == of => Some(result.take().map(Product::take)),
         _ => None,
     })
 }
@@ -120,17 +120,17 @@ fn work_is_done_off_the_turn_and_survives_its_panics() {
     let (slow, bad) = (stage.token(), stage.token());
     let sleep = Box::new(|| {
         std::thread::sleep(Duration::from_millis(200));
-        Bytes::from_static(b"slow")
+        Product::new("slow")
     });
     let panics = Box::new(|| panic!("planted: the test wants this panic"));
     stage.act(TWO, vec![Effect::Work { token: slow, run: sleep }, Effect::Work { token: bad, run: panics }]);
     assert_eq!(worked(&stage, bad), None);
     for _ in 0..20 {
         let token = stage.token();
-        stage.act(ONE, vec![Effect::Work { token, run: Box::new(|| Bytes::from_static(b"quick")) }]);
-        assert_eq!(worked(&stage, token), Some(Bytes::from_static(b"quick")));
+        stage.act(ONE, vec![Effect::Work { token, run: Box::new(|| Product::new("quick")) }]);
+        assert_eq!(worked(&stage, token), Some("quick"));
     }
-    assert_eq!(worked(&stage, slow), Some(Bytes::from_static(b"slow")));
+    assert_eq!(worked(&stage, slow), Some("slow"));
     stage.nothing_more();
     stage.end();
 }

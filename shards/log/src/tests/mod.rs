@@ -14,7 +14,7 @@ mod settle;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use heddle_border::{DiskOp, Effect, Event};
+use heddle_border::{DiskOp, Effect, Event, Work};
 use heddle_fakedisk::FakeDisk;
 use heddle_model::{Mark, Mono, Now, Offset, ReplicaNumber, TailBatch, Term, TopicSettings, Wall};
 use heddle_records::{BatchBuilder, Header, batches, set_base_offset, set_leader_epoch};
@@ -99,7 +99,7 @@ pub struct World {
     /// Reads asked of the disk.
     pub reads: usize,
     /// Work off the turn that was not done yet.
-    pub works: Vec<Box<dyn FnOnce() -> Bytes + Send>>,
+    pub works: Vec<Work>,
 }
 
 impl World {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use heddle_border::{Effect, Event, Token};
+use heddle_border::{Effect, Event, Token, Work};
 use heddle_fakedisk::FakeDisk;
 use heddle_journal::{Config, Journal};
 use heddle_model::*;
@@ -22,7 +22,7 @@ pub struct Bench {
     pub replica: Replica,
     pub answers: BTreeMap<u32, Answer>,
     pub news: Vec<News>,
-    work: Vec<(Token, Box<dyn FnOnce() -> Bytes + Send>)>,
+    work: Vec<(Token, Work)>,
     tickets: u32,
     settings: Arc<TopicSettings>,
 }
