@@ -27,6 +27,8 @@ pub struct Topic {
     pub recoded: bool,
     /// Its records have keys, and it is compacted.
     pub keys: Option<Keys>,
+    /// Its `delete.retention.ms`, if it is compacted and clocks can be counted on.
+    pub delete_retention_ms: Option<i64>,
     /// Its old records go, asked or not.
     pub expires: bool,
 }
@@ -60,8 +62,9 @@ impl Catalog {
     /// What checkers must know of a topic before anything of it is seen.
     pub fn describe(&self, at: usize) -> Vec<Seen<'static>> {
         let topic = &self.topics[at];
-        let mut said: Vec<Seen<'static>> =
-            topic.keys.map(|keys| Seen::TopicCompacted { topic: at, keys }).into_iter().collect();
+        let delete_retention_ms = topic.delete_retention_ms;
+        let compacted = topic.keys.map(|keys| Seen::TopicCompacted { topic: at, keys, delete_retention_ms });
+        let mut said: Vec<Seen<'static>> = compacted.into_iter().collect();
         if topic.expires {
             let part = |index| Part { topic: at, index };
             said.extend((0..topic.partitions).map(|index| Seen::CutAsked { part: part(index), before: i64::MAX }));

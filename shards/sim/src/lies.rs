@@ -64,6 +64,10 @@ pub enum Lie {
     /// The seal of what compaction wrote is reported as durable, and is not: a crash leaves segments that nobody can read,
     /// or brings back what was replaced.
     SealNotFlushed,
+    /// Whenever compaction makes a file, the disk has no space: nothing is ever compacted.
+    NothingCompacted,
+    /// Batches without records are missing: the last of a producer, of which compaction took the records.
+    LastBatchDropped,
 }
 
 impl Lie {
@@ -97,5 +101,7 @@ impl Lie {
         Lie::RecordMissing,
         Lie::CopyNotSynced,
         Lie::SealNotFlushed,
+        Lie::NothingCompacted,
+        Lie::LastBatchDropped,
     ];
 }

@@ -79,6 +79,7 @@ pub struct ReadBatch {
     pub base: i64,
     pub next: i64,
     pub epoch: i32,
+    pub stamp: Stamp,
     /// Offset and number of each record.
     pub records: Vec<(i64, u64)>,
 }
@@ -122,7 +123,9 @@ pub fn read(sizes: Sizes, keys: Option<Keys>, bytes: &Bytes) -> Result<Vec<ReadB
             records.push((offset, number.ok_or(format!("the record at {offset} is none that was written"))?));
         }
         let (base, next, epoch) = (header.base_offset.0, header.next_offset().0, header.leader_epoch.0);
-        found.push(ReadBatch { base, next, epoch, records });
+        let stamp = (header.producer_id.0, header.producer_epoch.0, header.base_sequence.0);
+        let stamp = header.has_producer().then_some(stamp);
+        found.push(ReadBatch { base, next, epoch, stamp, records });
     }
     Ok(found)
 }

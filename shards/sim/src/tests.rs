@@ -104,4 +104,8 @@ planted! {
     record_missing: RecordMissing trips "latest-kept";
     copy_not_synced: CopyNotSynced trips "sound-answers";
     seal_not_flushed: SealNotFlushed trips "sound-answers";
+    nothing_compacted: NothingCompacted trips "one-per-key";
+    nothing_compacted_tombstones: NothingCompacted trips "tombstones-in-time";
+    tombstone_dropped_early: TombstoneDropped trips "tombstones-in-time";
+    last_batch_dropped: LastBatchDropped trips "last-batches-kept";
 }

@@ -18,14 +18,14 @@ pub struct Dead {
 impl Checker for Dead {
     fn see(&mut self, at: u64, seen: &Seen<'_>) -> Verdict {
         match seen {
-            Seen::TopicCompacted { topic, keys } => _ = self.compacted.insert(*topic, *keys),
+            Seen::TopicCompacted { topic, keys, .. } => _ = self.compacted.insert(*topic, *keys),
             Seen::Acked { part, base, numbers } if self.compacted.contains_key(&part.topic) => {
                 let known = self.known.entry(*part).or_default();
                 for (offset, number) in (*base..).zip(*numbers) {
                     known.entry(offset).or_insert((*number, at));
                 }
             }
-            Seen::Read { part, asked, from, batches } => {
+            Seen::Read { part, asked, from, batches, .. } => {
                 let Some(keys) = self.compacted.get(&part.topic).copied() else { return Ok(()) };
                 let Some(last) = batches.last() else { return Ok(()) };
                 let known = self.known.entry(*part).or_default();

@@ -25,7 +25,7 @@ fn newest(records: &BTreeMap<i64, u64>, keys: Keys) -> BTreeMap<u64, (i64, u64)>
 impl Checker for Latest {
     fn see(&mut self, _at: u64, seen: &Seen<'_>) -> Verdict {
         match seen {
-            Seen::TopicCompacted { topic, keys } => _ = self.compacted.insert(*topic, *keys),
+            Seen::TopicCompacted { topic, keys, .. } => _ = self.compacted.insert(*topic, *keys),
             Seen::Sent { part, numbers, .. } => self.doubtful.entry(*part).or_default().extend(*numbers),
             Seen::Acked { part, base, numbers } => {
                 self.acked.entry(*part).or_default().extend((*base..).zip(numbers.iter().copied()));

@@ -11,10 +11,12 @@ mod files;
 mod generations;
 pub mod grouped;
 mod groups;
+mod last_batches;
 mod latest;
 mod live;
 mod log_start;
 mod offsets_kept;
+mod one_per_key;
 mod owners;
 mod positions;
 mod producer_ids;
@@ -23,6 +25,7 @@ mod reads_stable;
 mod removed;
 mod slots;
 mod targets;
+mod tombstones;
 mod topics;
 mod twice;
 mod unpacked;
@@ -63,6 +66,8 @@ pub enum Seen<'a> {
         numbers: &'a [u64],
         writer: Option<u64>,
         boot: u32,
+        /// Milliseconds since 1970.
+        at_ms: i64,
     },
     Acked {
         part: Part,
@@ -72,6 +77,8 @@ pub enum Seen<'a> {
     Read {
         part: Part,
         asked: u64,
+        /// When the answer is here. Milliseconds since 1970.
+        at_ms: i64,
         from: i64,
         batches: &'a [ReadBatch],
     },
@@ -103,10 +110,16 @@ pub enum Seen<'a> {
         part: Part,
         start: i64,
     },
-    /// Its records have keys, and it is compacted.
+    /// Its records have keys, and it is compacted. How long tombstones stay is not said where the clock jumps.
     TopicCompacted {
         topic: usize,
         keys: Keys,
+        delete_retention_ms: Option<i64>,
+    },
+    /// Compaction had time for several rounds over everything below.
+    CleanedBelow {
+        part: Part,
+        offset: i64,
     },
     TopicMade {
         topic: usize,
@@ -203,6 +216,9 @@ const ALL: &[(&str, bool)] = &[
     ("producer-ids-once", false),
     ("latest-kept", false),
     ("dead-stay-dead", false),
+    ("one-per-key", false),
+    ("tombstones-in-time", false),
+    ("last-batches-kept", false),
     ("slots-returned", true),
     ("unpacked-between-turns", true),
     ("removed-though-full", true),
@@ -233,6 +249,9 @@ pub const CHECKERS: &[&str] = &[
     "producer-ids-once",
     "latest-kept",
     "dead-stay-dead",
+    "one-per-key",
+    "tombstones-in-time",
+    "last-batches-kept",
     "slots-returned",
     "unpacked-between-turns",
     "removed-though-full",
@@ -263,6 +282,9 @@ fn make(name: &str) -> Box<dyn Checker> {
         "producer-ids-once" => Box::<producer_ids::ProducerIds>::default(),
         "latest-kept" => Box::<latest::Latest>::default(),
         "dead-stay-dead" => Box::<dead::Dead>::default(),
+        "one-per-key" => Box::<one_per_key::OnePerKey>::default(),
+        "tombstones-in-time" => Box::<tombstones::Tombstones>::default(),
+        "last-batches-kept" => Box::<last_batches::LastBatches>::default(),
         "slots-returned" => Box::<slots::Slots>::default(),
         "unpacked-between-turns" => Box::<unpacked::Unpacked>::default(),
         "removed-though-full" => Box::<removed::Removed>::default(),

@@ -17,6 +17,7 @@ use heddle_protocol::{Uuid, text};
 use super::{Cx, Request, Role, UNKNOWN_TOPIC, UNKNOWN_TOPIC_ID, is_retriable};
 use crate::catalog::{State, Topic};
 use crate::check::{Part, Seen};
+use crate::plan::Trouble;
 use crate::wire;
 
 const METADATA: (i16, i16) = (3, 12);
@@ -97,6 +98,8 @@ impl Admin {
         if keys.is_some() {
             configs.extend(compacted(expires, cx));
         }
+        let wait = configs.iter().find(|(name, _)| *name == "delete.retention.ms");
+        let delete_retention_ms = wait.filter(|_| !cx.plan.has(Trouble::ClockJump)).and_then(|(_, ms)| ms.parse().ok());
         let config = |(name, value): (&str, String)| {
             CreatableTopicConfig::default().with_name(text(name)).with_value(Some(text(&value)))
         };
@@ -112,6 +115,7 @@ impl Admin {
             codec,
             recoded,
             keys,
+            delete_retention_ms,
             expires,
         });
         cx.catalog.describe(at).into_iter().for_each(|seen| cx.see(seen));

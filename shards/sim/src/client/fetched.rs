@@ -91,9 +91,12 @@ impl Fetch {
                 batch.records.pop();
             }
         }
+        if keys.is_some() && cx.lie == Some(Lie::LastBatchDropped) {
+            batches.retain(|batch| !batch.records.is_empty());
+        }
         let read = batches.last().map_or(self.from, |last| last.next);
         cx.say(|| format!("read {part:?} {}..{read}, start {start}, high watermark {high}", self.from));
-        cx.see(Seen::Read { part, asked, from: self.from, batches: &batches });
+        cx.see(Seen::Read { part, asked, at_ms: cx.wall_ms, from: self.from, batches: &batches });
         if let Some(beyond) = batches.last().filter(|last| last.next > data.high_watermark) {
             return Err(format!("{part:?}: read to {}, beyond the high watermark {high}", beyond.next));
         }

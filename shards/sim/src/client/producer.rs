@@ -101,7 +101,7 @@ impl Producer {
         let keys = cx.catalog.topics[part.topic].keys;
         let bytes = record::batch(cx.plan.sizes, keys, &batch.numbers, batch.at_ms, batch.codec, stamp);
         let writer = self.id.map(|(id, _)| id as u64);
-        cx.see(Seen::Sent { part, numbers: &batch.numbers, writer, boot: cx.boot });
+        cx.see(Seen::Sent { part, numbers: &batch.numbers, writer, boot: cx.boot, at_ms: cx.wall_ms });
         cx.say(|| format!("produce {part:?} {:?} as {stamp:?}, acks {}", batch.numbers, self.acks));
         let name = if self.idempotent { batch.sequence as u64 } else { batch.numbers[0] };
         let answered = self.acks != 0;

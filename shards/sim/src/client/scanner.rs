@@ -1,4 +1,5 @@
-//! At the end of a run: everything that should be there is written to once more and read from its start to its end.
+//! At the end of a run: everything that should be there is written to once more and read from its start to its end. Before
+//! that, compacted topics are written to now and then, so that their segments close and are compacted.
 
 use bytes::Bytes;
 use heddle_model::Codec;
@@ -31,6 +32,10 @@ enum Stage {
 
 #[derive(Default)]
 pub struct Scanner {
+    /// Only compacted topics are written to, and nothing is read.
+    touches: bool,
+    /// What stands before that is to be compacted from now on.
+    begins: bool,
     parts: Option<Vec<Part>>,
     stage: Option<Stage>,
     fetch: Option<Fetch>,
@@ -42,11 +47,21 @@ pub struct Scanner {
 }
 
 impl Scanner {
+    /// It writes one record to each partition that is compacted. `begins`: what stands before is to be compacted.
+    pub fn touching(begins: bool) -> Scanner {
+        Scanner { touches: true, begins, ..Scanner::default() }
+    }
+
+    fn all_parts(&self, cx: &Cx<'_>) -> Vec<Part> {
+        let wanted = |part: &Part| !self.touches || cx.catalog.topics[part.topic].keys.is_some();
+        cx.catalog.parts().into_iter().filter(wanted).collect()
+    }
+
     fn probe(&mut self, part: Part, correlation: i32, cx: &mut Cx<'_>) -> Request {
         let number = *cx.next_number;
         *cx.next_number += 1;
         self.stage = Some(Stage::Probe(number));
-        cx.see(Seen::Sent { part, numbers: &[number], writer: None, boot: cx.boot });
+        cx.see(Seen::Sent { part, numbers: &[number], writer: None, boot: cx.boot, at_ms: cx.wall_ms });
         let keys = cx.catalog.topics[part.topic].keys;
         let batch = record::batch(cx.plan.sizes, keys, &[number], cx.wall_ms, Codec::None, None);
         let data = PartitionProduceData::default().with_index(part.index).with_records(Some(batch));
@@ -117,7 +132,13 @@ impl Scanner {
                     return self.on_refused(part, data.error_code, cx);
                 }
                 cx.see(Seen::Acked { part, base: data.base_offset, numbers: &[number] });
+                if self.begins {
+                    cx.see(Seen::CleanedBelow { part, offset: data.base_offset });
+                }
                 self.stage = Some(Stage::Start);
+                if self.touches {
+                    self.next_part();
+                }
             }
             Some(stage @ (Stage::Start | Stage::End)) => {
                 let response: ListOffsetsResponse = wire::read(answer, LIST.1)?;
@@ -167,7 +188,10 @@ impl Role for Scanner {
         if self.waiting {
             return None;
         }
-        let part = *self.parts.get_or_insert_with(|| cx.catalog.parts()).last()?;
+        if self.parts.is_none() {
+            self.parts = Some(self.all_parts(cx));
+        }
+        let part = *self.parts.as_ref()?.last()?;
         self.waiting = true;
         Some(match self.stage {
             None | Some(Stage::Probe(_)) => self.probe(part, correlation, cx),
