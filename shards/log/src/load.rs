@@ -1,5 +1,7 @@
 //! Reading side files: the active segment's when the log is loaded, a closed segment's at its first use.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use bytes::Bytes;
 use heddle_border::{Blocks, DiskOp, Done, Effect, Entry, Failed, Fault, FileId, OpenMode};
 use heddle_model::limits::BLOCK_BYTES;
@@ -275,11 +277,13 @@ impl Log {
             );
             return self.fail_load(mark, LoadFault::Damaged(what), out, events);
         }
-        let is_named = |key: SegmentKey| key >= active.key || side.sealed.iter().any(|segment| segment.key == key);
-        let has_log = |key| files.iter().any(|file| file.key == key && file.part == Part::Log);
+        let listed: BTreeSet<SegmentKey> = side.sealed.iter().map(|segment| segment.key).collect();
+        let logs: BTreeSet<SegmentKey> =
+            files.iter().filter(|file| file.part == Part::Log).map(|file| file.key).collect();
+        let is_named = |key| key >= active.key || listed.contains(&key);
         let unread = files
             .iter()
-            .filter(|file| file.part == Part::Side && !is_named(file.key) && has_log(file.key))
+            .filter(|file| file.part == Part::Side && !is_named(file.key) && logs.contains(&file.key))
             .filter(|file| file.len > 0 && file.len % BLOCK_BYTES as u64 == 0)
             .map(|file| (file.key, file.len))
             .collect();
@@ -326,7 +330,8 @@ impl Log {
         self.marked = Some(active.key);
         self.sealed = needed;
         for file in &files {
-            let known = file.key == active.key || self.sealed.iter().any(|segment| segment.key == file.key);
+            let is_sealed = self.sealed.binary_search_by_key(&file.key, |segment| segment.key).is_ok();
+            let known = file.key == active.key || is_sealed;
             if !known && !self.removal.holds(file.key) {
                 self.removal.add_stray(vec![self.disk.path(file.key, file.part)]);
             }
@@ -373,14 +378,16 @@ impl Log {
 fn newest_generations(listed: Vec<Segment>, published: Vec<Segment>) -> Vec<Segment> {
     let mut all: Vec<Segment> = listed.into_iter().chain(published).collect();
     all.sort_by_key(|segment| std::cmp::Reverse((segment.key.generation, segment.key.base)));
-    let mut newest: Vec<Segment> = Vec::with_capacity(all.len());
+    // They do not overlap, so only the nearest can meet another.
+    let mut newest: BTreeMap<SegmentKey, Segment> = BTreeMap::new();
     for segment in all {
-        if !newest.iter().any(|newer| newer.key.base < segment.next && segment.key.base < newer.next) {
-            newest.push(segment);
+        let behind = SegmentKey { base: segment.next, generation: 0 };
+        let nearest = newest.range(..behind).next_back();
+        if nearest.is_none_or(|(_, newer)| newer.next <= segment.key.base) {
+            newest.insert(segment.key, segment);
         }
     }
-    newest.sort_by_key(|segment| segment.key);
-    newest
+    newest.into_values().collect()
 }
 
 /// The files that belong to segments; others are none of ours.

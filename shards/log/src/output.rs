@@ -131,9 +131,25 @@ impl Log {
                 output.key.generation = output.key.generation.checked_add(1).expect("generations do not run out");
                 run.stage = Stage::Create(Part::Log);
             }
-            (Err(failed), _) => run.fault = Some(format!("a file cannot be made: {:?}", failed.fault)),
+            (Err(failed), part) => {
+                let path = self.disk.path(run.output().key, part);
+                run.fault = Some(format!("{path} cannot be made: {}", failed.fault));
+            }
         }
         self.compaction.run = Some(run);
+    }
+
+    /// In words for whoever runs the broker.
+    fn what_failed(&self, op: Op, run: &Run) -> String {
+        let path = |part| self.disk.path(run.output().key, part);
+        match op {
+            Op::CompactRead(place) => format!("{} cannot be read", self.disk.path(place.segment, Part::Log)),
+            Op::CompactWrite => format!("{} cannot be written", path(Part::Log)),
+            Op::CompactSync => format!("{} cannot be synced", path(Part::Log)),
+            Op::CompactNames => format!("{} cannot be synced", names::directory(&self.disk.id)),
+            Op::CompactSeal => format!("{} cannot be written", path(Part::Side)),
+            other => panic!("{other:?} is none of compaction's"),
+        }
     }
 
     pub(crate) fn on_compact_done(&mut self, op: Op, result: Result<Done, Failed>) {
@@ -145,7 +161,10 @@ impl Log {
         }
         match (op, result) {
             (Op::CompactRead(place), _) if !run.awaits(place) => {}
-            (op, Err(failed)) => run.fault = Some(format!("{op:?}: {:?}", failed.fault)),
+            (op, Err(failed)) => {
+                let what = self.what_failed(op, &run);
+                run.fault = Some(format!("{what}: {}", failed.fault));
+            }
             (Op::CompactRead(place), Ok(Done::Read { buf, len })) => run.take_span(place, buf, len),
             (Op::CompactWrite, Ok(_)) => {}
             (Op::CompactSync, Ok(_)) => run.stage = Stage::Names,
