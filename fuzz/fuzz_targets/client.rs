@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use heddle_api::{Answer, Api, ApiConfig, Ask, Leaders, Target, View, Wish};
+use heddle_api::{Answer, Api, ApiConfig, Ask, Leaders, Origin, Target, View, Wish};
 use heddle_border::{ConnId, Effect, ListenerId, Token};
 use heddle_controller::{self as controller, BrokerConfig, Controller};
 use heddle_model::{Mono, NodeId, Now, Offset, PartitionId, ShardId, Term, Ticket, Wall};
@@ -104,7 +104,7 @@ impl World {
         };
         world.decide(&controller::Ask::CreateTopics { topics: vec![topic], validate_only: false });
         let peer: SocketAddr = ([127, 0, 0, 1], 9).into();
-        world.act(|api, view, wish| api.on_opened(CONN, peer, ListenerId(0), view, wish));
+        world.act(|api, view, wish| api.on_opened(CONN, peer, ListenerId(0), 0, view, wish));
         world
     }
 
@@ -163,7 +163,8 @@ impl World {
                 self.act(|api, view, wish| api.on_sent(token, view, wish));
             } else if let Some((ticket, ask)) = self.asks.pop_front() {
                 let answer = self.answer(&ask);
-                self.act(|api, view, wish| api.on_answer(ticket, answer, view, wish));
+                let from = Origin { core: ShardId(0), is_calm: true };
+                self.act(|api, view, wish| api.on_answer(ticket, answer, from, view, wish));
             } else {
                 return;
             }

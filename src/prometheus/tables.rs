@@ -24,6 +24,11 @@ pub const NETWORK: &[Column<Metrics>] = &[
     counter("heddle_sent_bytes_total", "Bytes sent to clients.", |m| m.api.bytes_out as f64),
     gauge("heddle_connections", "Open client connections.", |m| m.api.connections as f64),
     counter("heddle_connections_opened_total", "Client connections since start.", |m| m.api.connections_opened as f64),
+    counter(
+        "heddle_connections_moved_total",
+        "Client connections that went to the core that their records go to.",
+        |m| m.api.connections_moved as f64,
+    ),
     gauge("heddle_requests_in_flight", "Requests not yet answered.", |m| m.api.in_flight as f64),
     gauge("heddle_asks_in_flight", "Questions of requests to partitions and groups, not yet answered.", |m| {
         m.api.asks as f64

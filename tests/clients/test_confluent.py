@@ -378,3 +378,46 @@ def test_a_transactional_producer_is_refused_at_once(broker):
         client.init_transactions(20)
     assert "Transactions are not served by this broker" in str(refused.value)
     assert refused.value.args[0].fatal() and time.monotonic() - begun < 10
+
+
+def moved_connections(broker):
+    lines = broker.get("/metrics")[1].splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.startswith("heddle_connections_moved_total{"))
+
+
+def test_a_producer_follows_its_partition_to_another_core(make_broker):
+    """Two topics of one partition, on the two cores: the producer of both in turn is on the wrong core at least once, and
+    its connection moves while requests are under way. Nothing is lost, doubled or out of order for that."""
+    broker = make_broker(shards=2)
+    topics = ["here", "there"]
+    for topic in topics:
+        create_topic(broker, topic, 1)
+    client = producer(broker, linger_ms=0, enable_idempotence=True)
+    reports = []
+    sent = 0
+    for topic in topics:
+        deadline = time.monotonic() + (2 if topic == "here" else 30)
+        while moved_connections(broker) < 1 and time.monotonic() < deadline:
+            for _ in range(50):
+                client.produce(topic, str(sent).encode(), on_delivery=lambda error, _: reports.append(error))
+                sent += 1
+            client.poll(0.005)
+    assert moved_connections(broker) >= 1
+    for topic in topics:
+        for _ in range(500):
+            client.produce(topic, str(sent).encode(), on_delivery=lambda error, _: reports.append(error))
+            sent += 1
+    assert client.flush(30) == 0
+    assert len(reports) == sent and set(reports) == {None}
+    reader = consumer(broker)
+    reader.assign([TopicPartition(topic, 0, OFFSET_BEGINNING) for topic in topics])
+    seen = {topic: [] for topic in topics}
+    deadline = time.monotonic() + 30
+    while sum(map(len, seen.values())) < sent:
+        assert time.monotonic() < deadline
+        for message in reader.consume(1000, timeout=1):
+            assert message.error() is None
+            seen[message.topic()].append(int(message.value()))
+    reader.close()
+    for numbers in seen.values():
+        assert numbers == sorted(set(numbers))

@@ -3,9 +3,11 @@
 //! ```text
 //! on_received -> inbox -> advance -> start -> handler.start -> asks            (wish.asks)
 //! on_answer   -> job   -> flight.on_answer -> reply -> connection.answer -> outbox
+//! on_answer   -> follow: a connection whose records go to another core moves there  (api/moving.rs)
 //! flush       -> one Send per connection with answers, wake_at                  (once, last in a turn)
 //! ```
 
+mod moving;
 mod reading;
 mod sending;
 
@@ -26,6 +28,7 @@ use crate::connection::Connection;
 use crate::context::{Caller, Closed, Context, Flight, Reply, Shared, Started, WATCH};
 use crate::dispatch::APIS;
 use crate::fetch_sessions::FetchSessions;
+use crate::follow::Origin;
 use crate::handlers::api_versions;
 use crate::jobs::{Job, JobId, Jobs};
 use crate::producer_ids::ProducerIds;
@@ -48,6 +51,8 @@ pub struct Api {
     dirty: Vec<ConnId>,
     /// Connections whose next request waits for an answer slot.
     starved: VecDeque<ConnId>,
+    /// Connections that move to another core when nothing of them is under way.
+    leaving: Vec<ConnId>,
     asks_under_way: usize,
     watches_under_way: usize,
     unsent_bytes: usize,
@@ -78,6 +83,7 @@ impl Api {
             next_send: 0,
             dirty: Vec::new(),
             starved: VecDeque::new(),
+            leaving: Vec::new(),
             asks_under_way: 0,
             watches_under_way: 0,
             unsent_bytes: 0,
@@ -93,17 +99,19 @@ impl Api {
         }
     }
 
-    /// `_listener` will say what security applies; there is one kind so far.
+    /// `_listener` will say what security applies; there is one kind so far. `moves`: how often it was another core's
+    /// before.
     pub fn on_opened(
         &mut self,
         conn: ConnId,
         peer: SocketAddr,
         _listener: ListenerId,
+        moves: u32,
         view: &View<'_>,
         wish: &mut Wish,
     ) {
-        self.stats.connections_opened += 1;
-        let mut connection = Connection::new(peer, view.now.mono);
+        self.stats.connections_opened += u64::from(moves == 0);
+        let mut connection = Connection::new(peer, moves, view.now.mono);
         if self.reading != Reading::All {
             connection.paused = true;
             wish.effects.push(Effect::Pause { conn });
@@ -112,7 +120,7 @@ impl Api {
         assert!(known.is_none(), "a connection id is used once");
         if self.draining {
             self.close(conn, Closed::Stopping, view, wish);
-        } else if self.connections.len() > self.shared.config.connections_max {
+        } else if moves == 0 && self.connections.len() > self.shared.config.connections_max {
             self.close(conn, Closed::TooManyConnections, view, wish);
         }
         if self.idle_check_at.is_none() {
@@ -158,11 +166,12 @@ impl Api {
     }
 
     /// The one answer to an ask. Late ones are dropped.
-    pub fn on_answer(&mut self, ticket: Ticket, answer: Answer, view: &View<'_>, wish: &mut Wish) {
+    pub fn on_answer(&mut self, ticket: Ticket, answer: Answer, from: Origin, view: &View<'_>, wish: &mut Wish) {
         let is_watch = ticket.part & WATCH != 0;
         let under_way = if is_watch { &mut self.watches_under_way } else { &mut self.asks_under_way };
         *under_way = under_way.checked_sub(1).expect("an ask is answered once");
         let id = JobId { slot: ticket.slot, generation: ticket.generation };
+        self.follow(id, from, view);
         self.step(id, view, wish, |flight, cx| flight.on_answer(ticket.part & !WATCH, answer, cx));
     }
 
@@ -223,6 +232,7 @@ impl Api {
         for conn in std::mem::take(&mut self.dirty) {
             self.send(conn, wish);
         }
+        self.see_off(view, wish);
         self.stats.connections = self.connections.len();
         self.stats.in_flight = self.jobs.under_way();
         self.stats.asks = self.asks_under_way + self.watches_under_way;

@@ -23,6 +23,10 @@ pub struct ApiConfig {
     pub unsent_bytes_max: usize,
     /// Watches that may be under way at once; a fetch that would need more looks again a little later instead.
     pub watches_max: usize,
+    /// A connection moves to the core that its records go to after this many answers of it at least, and this time at
+    /// least. Milliseconds.
+    pub follow_answers: u32,
+    pub follow_ms: u64,
     /// How long an ask to the controller may take when the request names no time (clients wait for 30 s).
     pub request_timeout_ms: u64,
 }
@@ -58,6 +62,8 @@ impl Default for ApiConfig {
             describe_partitions_max: 2000,
             unsent_bytes_max: usize::MAX,
             watches_max: 1 << 20,
+            follow_answers: 64,
+            follow_ms: 500,
             request_timeout_ms: 30_000,
         }
     }

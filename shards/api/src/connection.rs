@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use heddle_model::Mono;
 use heddle_model::limits::PIPELINE_REQUESTS_MAX;
+use heddle_model::{Mono, ShardId};
 
+use crate::follow::Follow;
 use crate::inbox::Inbox;
 use crate::jobs::JobId;
 
@@ -42,6 +43,9 @@ pub(crate) struct Connection {
     pub dirty: bool,
     /// Already in the list of connections that wait for an answer slot.
     pub starved: bool,
+    pub follow: Follow,
+    /// The core it moves to when what is under way has been answered; no further request starts here.
+    pub leaving: Option<ShardId>,
 }
 
 struct Place {
@@ -52,7 +56,8 @@ struct Place {
 }
 
 impl Connection {
-    pub fn new(peer: SocketAddr, now: Mono) -> Connection {
+    /// `moves`: how often it was another core's before.
+    pub fn new(peer: SocketAddr, moves: u32, now: Mono) -> Connection {
         Connection {
             peer,
             inbox: Inbox::default(),
@@ -68,12 +73,14 @@ impl Connection {
             closed: false,
             dirty: false,
             starved: false,
+            follow: Follow::new(moves, now),
+            leaving: None,
         }
     }
 
     /// Only Produce after Produce overlaps; any other request starts when those before it are answered.
     pub fn may_start(&self, key: i16) -> bool {
-        if self.closing || self.unsent_bytes > UNSENT_BYTES_MAX {
+        if self.closing || self.leaving.is_some() || self.unsent_bytes > UNSENT_BYTES_MAX {
             return false;
         }
         self.places.is_empty()
@@ -89,6 +96,11 @@ impl Connection {
 
     pub fn is_quiet(&self) -> bool {
         self.places.is_empty()
+    }
+
+    /// Nothing of it is under way in either direction.
+    pub fn may_leave(&self) -> bool {
+        self.places.is_empty() && self.unsent_bytes == 0 && !self.closing
     }
 
     pub fn open_place(&mut self, key: i16) -> u64 {
@@ -136,7 +148,7 @@ mod tests {
     use super::*;
 
     fn connection() -> Connection {
-        Connection::new(SocketAddr::from(([127, 0, 0, 1], 9)), Mono(0))
+        Connection::new(SocketAddr::from(([127, 0, 0, 1], 9)), 0, Mono(0))
     }
 
     #[test]

@@ -66,6 +66,20 @@ impl Inbox {
         self.frame_bytes + self.partial.len()
     }
 
+    /// Everything that was pushed and not popped, as the stream had it.
+    pub fn take_stream(&mut self) -> Vec<Bytes> {
+        let Inbox { partial, frames, .. } = std::mem::take(self);
+        let mut stream = Vec::with_capacity(2 * frames.len() + 1);
+        for frame in frames {
+            let size = u32::try_from(frame.len()).expect("a frame's size came in four bytes");
+            stream.push(Bytes::copy_from_slice(&size.to_be_bytes()));
+            stream.push(frame);
+        }
+        stream.push(partial.freeze());
+        stream.retain(|piece| !piece.is_empty());
+        stream
+    }
+
     pub fn clear(&mut self) {
         *self = Inbox::default();
     }
@@ -138,6 +152,23 @@ mod tests {
                 prop_assert_eq!(inbox.pop().expect("whole"), &frame[..]);
             }
             prop_assert_eq!((inbox.pop(), inbox.held_bytes()), (None, 0));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_stream_can_be_taken_back(
+            frames in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..8),
+            cut in 0usize..400,
+            popped in 0usize..3,
+        ) {
+            let bytes = Bytes::from(stream(&frames));
+            let cut = cut.min(bytes.len());
+            let mut inbox = Inbox::default();
+            inbox.push(bytes.slice(..cut), 1000).expect("small frames");
+            let gone: usize = (0..popped).filter_map(|_| inbox.pop()).map(|frame| 4 + frame.len()).sum();
+            prop_assert_eq!(inbox.take_stream().concat(), &bytes[gone..cut]);
+            prop_assert_eq!((inbox.len(), inbox.held_bytes()), (0, 0));
         }
     }
 

@@ -80,6 +80,12 @@ impl Jobs {
         if slot.generation != id.generation { None } else { slot.job.take() }
     }
 
+    /// A job that nobody works on. `None` for one that is over.
+    pub fn get(&self, id: JobId) -> Option<&Job> {
+        let slot = self.slots.get(id.slot as usize)?;
+        if slot.generation != id.generation { None } else { slot.job.as_ref() }
+    }
+
     pub fn put_back(&mut self, id: JobId, mut job: Job) {
         if job.due != job.deadline {
             self.unlist(id, job.due);

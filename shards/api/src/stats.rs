@@ -38,6 +38,8 @@ pub struct Stats {
     /// Open now.
     pub connections: usize,
     pub connections_opened: u64,
+    /// Connections that went to the core their records go to.
+    pub connections_moved: u64,
     /// Requests under way now.
     pub in_flight: usize,
     /// Asks under way now, those of requests that ended by their deadline included.
@@ -62,6 +64,7 @@ impl Stats {
             bytes_out: 0,
             connections: 0,
             connections_opened: 0,
+            connections_moved: 0,
             in_flight: 0,
             asks: 0,
             closed: Closed::ALL.into_iter().map(|why| (why.name(), 0)).collect(),

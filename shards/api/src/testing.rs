@@ -11,7 +11,7 @@ use heddle_model::{Mono, NodeId, Now, PartitionId, PartitionIndex, ShardId, Term
 use heddle_protocol::{Decodable, Encodable, HeaderVersion, is_flexible};
 
 use crate::ask::{Answer, Ask, Leaders, Target, View, Wish};
-use crate::{Api, ApiConfig};
+use crate::{Api, ApiConfig, Origin};
 
 pub(crate) const ME: NodeId = NodeId(1);
 
@@ -38,6 +38,10 @@ pub(crate) struct World {
     /// Sends, in order.
     pub tokens: VecDeque<Token>,
     pub closed: Vec<ConnId>,
+    /// Who gives the answers: home, until a test says otherwise.
+    pub answers_from: Origin,
+    /// Connections that went to other cores, and what they took along.
+    pub moved: Vec<(ConnId, ShardId, Vec<u8>)>,
     /// `true`: pause.
     pub reading: Vec<(ConnId, bool)>,
 }
@@ -61,6 +65,8 @@ impl World {
             sent: BTreeMap::new(),
             tokens: VecDeque::new(),
             closed: Vec::new(),
+            answers_from: Origin { core: ShardId(2), is_calm: true },
+            moved: Vec::new(),
             reading: Vec::new(),
         };
         for (id, host) in [(1, "one"), (2, "two")] {
@@ -113,6 +119,7 @@ impl World {
                     self.sent.entry(conn).or_default().extend_from_slice(&parts.concat());
                 }
                 Effect::Close { conn } => self.closed.push(conn),
+                Effect::Move { conn, to, unread } => self.moved.push((conn, to, unread.concat())),
                 Effect::Pause { conn } => self.reading.push((conn, true)),
                 Effect::Resume { conn } => self.reading.push((conn, false)),
                 _ => panic!("an effect that is not this room's"),
@@ -124,7 +131,7 @@ impl World {
     pub fn open(&mut self, conn: u64) -> ConnId {
         let conn = ConnId(conn);
         let peer = SocketAddr::from(([127, 0, 0, 1], 5000));
-        self.turn(|api, view, wish| api.on_opened(conn, peer, ListenerId(0), view, wish));
+        self.turn(|api, view, wish| api.on_opened(conn, peer, ListenerId(0), 0, view, wish));
         conn
     }
 
@@ -150,7 +157,8 @@ impl World {
     }
 
     pub fn answer(&mut self, ticket: Ticket, answer: Answer) {
-        self.turn(|api, view, wish| api.on_answer(ticket, answer, view, wish));
+        let from = self.answers_from;
+        self.turn(|api, view, wish| api.on_answer(ticket, answer, from, view, wish));
     }
 
     pub fn pass_ms(&mut self, ms: u64) {

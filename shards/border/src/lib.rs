@@ -46,8 +46,8 @@ pub struct ListenerId(pub u8);
 pub enum Event {
     /// The listener accepts connections at this address (port 0 resolved), or could not be bound.
     Listening { listener: ListenerId, result: Result<SocketAddr, Fault> },
-    /// A connection now belongs to this core.
-    Opened { conn: ConnId, listener: ListenerId, peer: SocketAddr },
+    /// A connection now belongs to this core. `moves`: how often it was another core's before.
+    Opened { conn: ConnId, listener: ListenerId, peer: SocketAddr, moves: u32 },
     /// The next bytes of the connection's stream, in order, never empty.
     Received { conn: ConnId, bytes: Bytes },
     /// The effect `Send` with this token was handed to the network, or dropped because the connection ended.
@@ -89,6 +89,14 @@ pub enum Effect {
     /// Close after what was sent before has left.
     Close {
         conn: ConnId,
+    },
+    /// Hand the connection to another core, where it is opened anew and begins with `unread`, then with what came in and
+    /// this core has not been told. Here it ends with `Closed`, as it does when the peer ends it first. All that was sent
+    /// on it must have left.
+    Move {
+        conn: ConnId,
+        to: ShardId,
+        unread: Vec<Bytes>,
     },
     Disk {
         token: Token,

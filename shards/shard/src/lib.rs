@@ -15,6 +15,7 @@ mod entropy;
 mod group_room;
 mod host;
 mod leaders;
+mod load;
 mod mail;
 mod metrics;
 mod owners;

@@ -13,34 +13,23 @@ use crate::{Metrics, Survey, SurveyPage};
 pub enum Mail {
     /// Questions to rooms of the receiving core. `image` is the version the asker acts on: a younger receiver first
     /// waits until it has seen it.
-    Asks {
-        image: u64,
-        asks: Vec<(Ticket, Target, Ask)>,
-    },
-    Answers(Vec<(Ticket, Answer)>),
+    Asks { image: u64, asks: Vec<(Ticket, Target, Ask)> },
+    /// `is_calm`: the sender has time to spare.
+    Answers { answers: Vec<(Ticket, Answer)>, is_calm: bool },
     /// Watches whose time is over; waiting members of groups whose clients are gone.
     Cancels(Vec<(Ticket, Target)>),
     /// The picture of the cluster changed.
     Image(Arc<Image>),
     /// Every replica that this image places on the sender serves, or cannot.
-    Reconciled {
-        version: u64,
-    },
+    Reconciled { version: u64 },
     /// Who leads these partitions.
     Leaders(Vec<(PartitionId, Option<NodeId>, Term)>),
     /// Start: a replica found in a journal of the sender, which belongs to the receiver.
-    Offer {
-        journal: u32,
-        number: ReplicaNumber,
-        replica: Box<RecoveredReplica>,
-    },
+    Offer { journal: u32, number: ReplicaNumber, replica: Box<RecoveredReplica> },
     /// Start: the sender has offered all it found.
     Offered(Found),
     /// Start: the receiver's copy in this journal is superseded, durably.
-    Drop {
-        journal: u32,
-        number: ReplicaNumber,
-    },
+    Drop { journal: u32, number: ReplicaNumber },
     /// Start: the sender has set apart, durably, what its part of the first image names and no journal knows.
     LossesSetApart,
     /// Start: every core has.
@@ -48,15 +37,10 @@ pub enum Mail {
     /// Stop: the sender's clients have their answers.
     Drained,
     /// From outside: say how you are. Answered by `Notice::Metrics`.
-    Scrape {
-        id: u64,
-    },
+    Scrape { id: u64 },
     /// From outside: a page of what the groups have committed, or of where partitions end. Answered by
     /// `Notice::Surveyed`.
-    Survey {
-        id: u64,
-        from: Survey,
-    },
+    Survey { id: u64, from: Survey },
     /// To outside.
     Notice(Notice),
 }

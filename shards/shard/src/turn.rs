@@ -6,7 +6,7 @@ mod carry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use heddle_api::{Answer, Api, ApiConfig, Ask, Target, View, Wish};
+use heddle_api::{Answer, Api, ApiConfig, Ask, Origin, Target, View, Wish};
 use heddle_border::{Done, Effect, Event, Failed, Machine, Out, Turn};
 use heddle_controller::Image;
 use heddle_journal::{Journal, Ordinal};
@@ -19,6 +19,7 @@ use crate::compaction::Compaction;
 use crate::coordinators::Coordinators;
 use crate::entropy::Entropy;
 use crate::leaders::Leaders;
+use crate::load::Load;
 use crate::mail::{Level, Mail, Notice};
 use crate::metrics::Gauges;
 use crate::owners::{API, HOUSE, Owner, Owners, SPACE};
@@ -66,6 +67,7 @@ pub struct Shard {
     pub(crate) entropy: Entropy,
     pub(crate) budget: Budget,
     pub(crate) gauges: Gauges,
+    load: Load,
     pub(crate) compaction: Compaction,
     pub(crate) trouble: JournalTrouble,
     said: Said,
@@ -119,6 +121,7 @@ impl Shard {
             entropy: Entropy::new(config.seed, me.0),
             budget: Budget::new(config.memory),
             gauges: Gauges::default(),
+            load: Load::default(),
             compaction: Compaction::default(),
             trouble: JournalTrouble::default(),
             said: Said::default(),
@@ -172,8 +175,8 @@ impl Shard {
 
     fn on_event(&mut self, event: Event) {
         match event {
-            Event::Opened { conn, listener, peer } => {
-                self.with_api(|api, view, wish| api.on_opened(conn, peer, listener, view, wish))
+            Event::Opened { conn, listener, peer, moves } => {
+                self.with_api(|api, view, wish| api.on_opened(conn, peer, listener, moves, view, wish))
             }
             Event::Received { conn, bytes } => {
                 self.with_api(|api, view, wish| api.on_received(conn, bytes, view, wish))
@@ -234,9 +237,10 @@ impl Shard {
         match mail {
             Mail::Asks { image, asks } if image > self.image.version => self.early.push((image, asks)),
             Mail::Asks { asks, .. } => self.asks.extend(asks),
-            Mail::Answers(answers) => {
+            Mail::Answers { answers, is_calm } => {
+                let origin = Origin { core: from, is_calm };
                 for (ticket, answer) in answers {
-                    self.with_api(|api, view, wish| api.on_answer(ticket, answer, view, wish));
+                    self.with_api(|api, view, wish| api.on_answer(ticket, answer, origin, view, wish));
                 }
             }
             Mail::Cancels(cancels) => self.cancels.extend(cancels),
@@ -369,6 +373,7 @@ impl Machine for Shard {
         self.now = turn.now;
         self.trusted = self.clock.read(turn.now);
         self.gauges.on_turn(turn.previous_us);
+        self.load.on_turn(turn.now.mono, turn.previous_us);
         self.note_absence();
         self.begin_once();
         for _ in 0..LETTERS_A_TURN {

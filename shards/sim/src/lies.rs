@@ -33,6 +33,8 @@ pub enum Lie {
     OffersLate,
     /// What ends a watch overtakes the ask that begins it, and so ends nothing: the watch holds its answer slot for ever.
     CancelsEarly,
+    /// A connection that moves to another core leaves behind what came in and nobody began.
+    MoveForgetful,
     /// Tickets have no generations: a late answer reaches whoever uses its slot now (trap 34).
     GenerationsForgotten,
     /// Packed batches are unpacked within turns (trap 41).
@@ -86,6 +88,7 @@ impl Lie {
         Lie::MailLost,
         Lie::OffersLate,
         Lie::CancelsEarly,
+        Lie::MoveForgetful,
         Lie::GenerationsForgotten,
         Lie::WorkWithinTurns,
         Lie::FullForAll,

@@ -8,6 +8,8 @@ use heddle_border::Token;
 #[derive(Default)]
 pub struct Link {
     pub core: usize,
+    /// How often it went to another core.
+    pub moves: u32,
     /// What the client sent and the node has not read.
     pub to_server: VecDeque<Bytes>,
     /// What the node sent and the client has not read.

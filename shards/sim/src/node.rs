@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
+use bytes::Bytes;
 use heddle_border::{
     Blocks, ConnId, DiskOp, Done, Effect, Event, Failed, Fault, FileId, ListenerId, Machine, Out, Token, Turn, Work,
 };
@@ -223,7 +224,7 @@ impl Node {
                 let tickets = asks.iter().map(|(ticket, ..)| ((ticket.home, ticket.slot), ticket.generation));
                 self.generations.extend(tickets);
             }
-            Mail::Answers(answers) => {
+            Mail::Answers { answers, .. } => {
                 for (ticket, _) in answers {
                     let latest = self.generations.get(&(ticket.home, ticket.slot));
                     ticket.generation = latest.copied().unwrap_or(ticket.generation);
@@ -262,6 +263,7 @@ impl Node {
             Effect::Pause { conn } => self.with_link(conn, |link| link.paused = true),
             Effect::Resume { conn } => self.with_link(conn, |link| link.paused = false),
             Effect::Close { conn } => self.with_link(conn, |link| link.closing = true),
+            Effect::Move { conn, to, unread } => self.move_link(at, conn, to, unread, dice, trace),
             Effect::Disk { token, op } => self.submit(at, token, op, dice, trace),
             // A lie: what has no bound is done within the turn.
             Effect::Work { token, run } if self.lie == Some(Lie::WorkWithinTurns) => {
@@ -276,6 +278,39 @@ impl Node {
         if let Some(link) = self.links.get_mut(&conn) {
             act(link);
         }
+    }
+
+    /// The connection is the other core's, with all that this one was not told.
+    fn move_link(
+        &mut self,
+        at: usize,
+        conn: ConnId,
+        to: ShardId,
+        mut unread: Vec<Bytes>,
+        dice: &mut Dice,
+        trace: &mut Trace,
+    ) {
+        let Some(link) = self.links.get_mut(&conn) else { return };
+        assert!(link.to_client.is_empty(), "all that was sent on a connection has left before it moves");
+        let to = usize::from(to.0);
+        trace.add(9 << 32 | conn.0);
+        (link.core, link.paused, link.moves) = (to, false, link.moves + 1);
+        let moves = link.moves;
+        for event in std::mem::take(&mut self.cores[at].events) {
+            match event {
+                Event::Received { conn: of, bytes } if of == conn => unread.push(bytes),
+                other => self.cores[at].events.push_back(other),
+            }
+        }
+        self.cores[at].events.push_back(Event::Closed { conn });
+        if self.lie == Some(Lie::MoveForgetful) && dice.chance(50) {
+            unread.clear();
+        }
+        let peer = SocketAddr::from(([127, 0, 0, 1], 40_000));
+        let events = &mut self.cores[to].events;
+        events.push_back(Event::Opened { conn, listener: ListenerId(0), peer, moves });
+        events
+            .extend(unread.into_iter().filter(|bytes| !bytes.is_empty()).map(|bytes| Event::Received { conn, bytes }));
     }
 
     fn submit(&mut self, at: usize, token: Token, op: DiskOp, dice: &mut Dice, trace: &mut Trace) {
@@ -423,7 +458,7 @@ impl Node {
         let held = |at: usize| self.links.values().filter(|link| link.core == at).count();
         let core = (0..self.cores.len()).min_by_key(|at| held(*at)).expect("a serving node has cores");
         let peer = SocketAddr::from(([127, 0, 0, 1], 40_000));
-        self.cores[core].events.push_back(Event::Opened { conn, listener: ListenerId(0), peer });
+        self.cores[core].events.push_back(Event::Opened { conn, listener: ListenerId(0), peer, moves: 0 });
         self.links.insert(conn, Link { core, ..Link::default() });
         conn
     }

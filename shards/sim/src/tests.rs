@@ -86,6 +86,7 @@ planted! {
     mail_lost: MailLost trips "no-stall";
     offers_late_lose_acknowledged: OffersLate trips "acknowledged-present";
     cancels_early: CancelsEarly trips "slots-returned";
+    move_forgetful: MoveForgetful trips "answered-once";
     generations_forgotten: GenerationsForgotten trips "no-panic";
     work_within_turns: WorkWithinTurns trips "unpacked-between-turns";
     epoch_reused: EpochReused trips "one-life-per-epoch";

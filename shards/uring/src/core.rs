@@ -23,7 +23,7 @@ use crate::cold::Outcome;
 use crate::disk::{self, Disk};
 use crate::flush::Durability;
 use crate::listen::{Accepted, Listeners, Occupancy};
-use crate::mailbox::{Mailbox, News, Peer};
+use crate::mailbox::{Arriving, Mailbox, News, Peer};
 use crate::net::{self, Net};
 use crate::pool::Pool;
 use crate::ring::{Completion, Kind, Ring};
@@ -174,6 +174,7 @@ impl<M: Machine> Core<M> {
         let mut effects = std::mem::take(&mut self.out.effects);
         effects.drain(..).for_each(|effect| self.apply(effect));
         self.out.effects = effects;
+        self.see_off();
         self.post();
     }
 
@@ -198,6 +199,10 @@ impl<M: Machine> Core<M> {
             Effect::Close { conn } => {
                 let (net, mut step) = self.net_step();
                 net.close(conn, &mut step);
+            }
+            Effect::Move { conn, to, unread } => {
+                let (net, mut step) = self.net_step();
+                net.leave(conn, to, unread, &mut step);
             }
             Effect::Listen { listener, addr } => {
                 self.listeners.listen(listener, addr, &mut self.ring, &mut self.events);
@@ -274,6 +279,7 @@ impl<M: Machine> Core<M> {
 
         let (net, mut step) = self.net_step();
         net.on_time(&mut step);
+        self.see_off();
         self.listeners.on_time(self.now, &mut self.ring);
     }
 
@@ -315,9 +321,9 @@ impl<M: Machine> Core<M> {
 
     fn on_news(&mut self, news: News) {
         match news {
-            News::Adopt { socket, listener } => {
+            News::Adopt(arriving) => {
                 let (net, mut step) = self.net_step();
-                net.adopt(socket, listener, &mut step);
+                net.adopt(arriving, &mut step);
             }
             News::Worked { token, result } => self.events.push_back(Event::Worked { token, result }),
             News::Stop => self.events.push_back(Event::Stop),
@@ -326,13 +332,25 @@ impl<M: Machine> Core<M> {
 
     fn hand_over(&mut self, accepted: Accepted) {
         let Accepted { socket, listener, to } = accepted;
+        let arriving = Arriving { socket, listener, moves: 0, unread: Vec::new() };
         if to == self.me {
             let (net, mut step) = self.net_step();
-            return net.adopt(socket, listener, &mut step);
+            return net.adopt(arriving, &mut step);
         }
+        self.send_over(arriving, to);
+    }
+
+    /// Hand out the connections that have left this core.
+    fn see_off(&mut self) {
+        while let Some((arriving, to)) = self.net.take_left() {
+            self.send_over(arriving, to);
+        }
+    }
+
+    fn send_over(&mut self, arriving: Arriving, to: ShardId) {
         let to = usize::from(to.0);
-        let news = News::Adopt { socket, listener };
-        if self.shared.peers[to].mailbox.put(|queues| queues.news.push(news)) {
+        // A core that has halted takes none, which closes the socket.
+        if self.shared.peers[to].mailbox.put(|queues| queues.news.push(News::Adopt(arriving))) {
             self.ring_doorbell(to);
         }
     }

@@ -40,6 +40,12 @@ impl Occupancy {
         Some(ShardId(core as u16))
     }
 
+    /// A connection of `from` becomes one of `to`.
+    pub(crate) fn transfer(&self, from: ShardId, to: ShardId) {
+        self.0[usize::from(to.0)].fetch_add(1, Relaxed);
+        self.release(from);
+    }
+
     pub(crate) fn release(&self, core: ShardId) {
         self.0[usize::from(core.0)].fetch_sub(1, Relaxed);
     }

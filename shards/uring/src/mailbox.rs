@@ -8,22 +8,30 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use heddle_border::{ListenerId, Product, Token};
 use heddle_model::ShardId;
 use nix::sys::eventfd::EventFd;
 
 /// What reaches a core beside mail.
 pub(crate) enum News {
-    /// A connection that another core accepted is this core's.
-    Adopt {
-        socket: TcpStream,
-        listener: ListenerId,
-    },
+    /// A connection that another core accepted, or had, is this core's.
+    Adopt(Arriving),
     Worked {
         token: Token,
         result: Option<Product>,
     },
     Stop,
+}
+
+/// A connection on its way to a core.
+pub(crate) struct Arriving {
+    pub(crate) socket: TcpStream,
+    pub(crate) listener: ListenerId,
+    /// How often it was a core's before.
+    pub(crate) moves: u32,
+    /// What came in on it and nobody has acted on, in order.
+    pub(crate) unread: Vec<Bytes>,
 }
 
 pub(crate) struct Queues<M> {

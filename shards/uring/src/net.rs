@@ -2,7 +2,8 @@
 //!
 //! A connection is `Open`; then `Flushing` (the machine closed it, sends are still leaving), then `Draining` (all is
 //! sent, our side is shut, what the peer still says is thrown away, so that no reset overtakes our last bytes); then
-//! `Ended`, until the kernel gave all its memory back. `Closed` is told on leaving `Open`/`Flushing`, once.
+//! `Ended`, until the kernel gave all its memory back. `Closed` is told on leaving `Open`/`Flushing`, once. One that moves
+//! to another core is `Leaving` until its last receive here has ended, so that no byte is read twice or out of order.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -19,6 +20,7 @@ use slab::Slab;
 
 use crate::fault;
 use crate::listen::Occupancy;
+use crate::mailbox::Arriving;
 use crate::outbox::Outbox;
 use crate::pool::{GROUP, Pool};
 use crate::ring::{Completion, Kind, Ring};
@@ -36,6 +38,7 @@ enum Phase {
     Open,
     Flushing,
     Draining,
+    Leaving,
     Ended,
 }
 
@@ -50,12 +53,19 @@ enum Receiving {
 struct Conn {
     id: ConnId,
     socket: TcpStream,
+    listener: ListenerId,
     phase: Phase,
     receiving: Receiving,
     paused: bool,
     outbox: Outbox,
     /// When the peer last took something.
     moved: Mono,
+    /// How often it was another core's before.
+    moves: u32,
+    /// Where a leaving one goes.
+    to: ShardId,
+    /// What a leaving one takes along, in order.
+    unread: Vec<Bytes>,
 }
 
 pub(crate) struct Net {
@@ -65,6 +75,8 @@ pub(crate) struct Net {
     pool: Pool,
     deadlines: BinaryHeap<Reverse<(Mono, ConnId)>>,
     occupancy: Arc<Occupancy>,
+    /// Those that have left, and where they go.
+    left: Vec<(Arriving, ShardId)>,
 }
 
 /// What a step of the network needs beside its own state.
@@ -77,11 +89,12 @@ pub(crate) struct Step<'a> {
 
 impl Net {
     pub(crate) fn new(me: ShardId, pool: Pool, occupancy: Arc<Occupancy>) -> Net {
-        Net { me, conns: Slab::new(), opened: 0, pool, deadlines: BinaryHeap::new(), occupancy }
+        Net { me, conns: Slab::new(), opened: 0, pool, deadlines: BinaryHeap::new(), occupancy, left: Vec::new() }
     }
 
     /// A connection is this core's now. One that its peer has given up already is dropped without a word.
-    pub(crate) fn adopt(&mut self, socket: TcpStream, listener: ListenerId, step: &mut Step<'_>) {
+    pub(crate) fn adopt(&mut self, arriving: Arriving, step: &mut Step<'_>) {
+        let Arriving { socket, listener, moves, unread } = arriving;
         let peer = match (socket.set_nodelay(true), socket.peer_addr()) {
             (Ok(()), Ok(peer)) if self.conns.vacant_key() < 1 << SLOT_BITS => peer,
             _ => return self.occupancy.release(self.me),
@@ -93,15 +106,56 @@ impl Net {
         entry.insert(Conn {
             id,
             socket,
+            listener,
             phase: Phase::Open,
             receiving: Receiving::Idle,
             paused: false,
             outbox: Outbox::new(),
             moved: step.now,
+            moves,
+            to: self.me,
+            unread: Vec::new(),
         });
-        step.counters.accepted.add(1);
-        step.events.push_back(Event::Opened { conn: id, listener, peer });
+        step.counters.accepted.add(u64::from(moves == 0));
+        step.events.push_back(Event::Opened { conn: id, listener, peer, moves });
+        let unread = unread.into_iter().filter(|bytes| !bytes.is_empty());
+        step.events.extend(unread.map(|bytes| Event::Received { conn: id, bytes }));
         self.receive(slot, step);
+    }
+
+    /// Hand a connection to another core, with `unread` and whatever its machine has not been told yet.
+    pub(crate) fn leave(&mut self, conn: ConnId, to: ShardId, unread: Vec<Bytes>, step: &mut Step<'_>) {
+        let Some(slot) = self.find(conn).filter(|slot| self.conns[*slot].phase == Phase::Open) else { return };
+        let leaving = &mut self.conns[slot];
+        assert!(leaving.outbox.is_empty(), "all that was sent on a connection has left before it moves");
+        (leaving.phase, leaving.to, leaving.unread) = (Phase::Leaving, to, unread);
+        for event in std::mem::take(step.events) {
+            match event {
+                Event::Received { conn: of, bytes } if of == conn => leaving.unread.push(bytes),
+                other => step.events.push_back(other),
+            }
+        }
+        if leaving.receiving == Receiving::Armed {
+            leaving.receiving = Receiving::Ending;
+            step.ring.cancel(Kind::Receive.data(slot as u32));
+        }
+        self.finish_leaving(slot, step);
+    }
+
+    /// A connection that has left, and where it goes.
+    pub(crate) fn take_left(&mut self) -> Option<(Arriving, ShardId)> {
+        self.left.pop()
+    }
+
+    /// With its last receive ended, nothing of it is here any more.
+    fn finish_leaving(&mut self, slot: usize, step: &mut Step<'_>) {
+        if self.conns[slot].receiving != Receiving::Idle {
+            return;
+        }
+        let Conn { id, socket, listener, moves, to, unread, .. } = self.conns.remove(slot);
+        step.events.push_back(Event::Closed { conn: id });
+        self.occupancy.transfer(self.me, to);
+        self.left.push((Arriving { socket, listener, moves: moves + 1, unread }, to));
     }
 
     pub(crate) fn send(&mut self, conn: ConnId, token: Token, parts: Vec<Bytes>, step: &mut Step<'_>) {
@@ -153,6 +207,8 @@ impl Net {
                 let bytes = self.pool.take(buffer, done.result as usize);
                 step.counters.received_bytes.add(bytes.len() as u64);
                 step.events.push_back(Event::Received { conn: conn.id, bytes });
+            } else if done.result > 0 && conn.phase == Phase::Leaving {
+                conn.unread.push(self.pool.take(buffer, done.result as usize));
             } else {
                 self.pool.give_back(buffer);
             }
@@ -168,7 +224,9 @@ impl Net {
         let goes_on = done.result > 0
             || fault::is_again(done.result)
             || matches!(-done.result, libc::ECANCELED | libc::ENOBUFS if done.result < 0);
-        if goes_on {
+        if goes_on && conn.phase == Phase::Leaving {
+            self.finish_leaving(slot, step);
+        } else if goes_on {
             self.receive(slot, step);
         } else {
             self.end(slot, step);
@@ -235,7 +293,7 @@ impl Net {
         let conn = &mut self.conns[slot];
         let wanted = match conn.phase {
             Phase::Open => !conn.paused,
-            Phase::Flushing | Phase::Ended => false,
+            Phase::Flushing | Phase::Leaving | Phase::Ended => false,
             Phase::Draining => true,
         };
         if !wanted || conn.receiving != Receiving::Idle {

@@ -191,6 +191,73 @@ fn both_sides_close_at_once() {
     stage.end();
 }
 
+/// Over and back again while bytes pour in: none is lost, none comes twice, and the order holds.
+#[test]
+fn a_connection_moves_with_its_stream() {
+    let stage = Stage::new("moves", 2);
+    let (mut stream, mut shard, mut conn) = stage.connect(stage.listen(ONE));
+    for moves in 1..=40u32 {
+        let piece = pattern(moves as u8, 300_000);
+        stream.write_all(&piece).unwrap();
+        let to = ShardId(1 - shard.0);
+        let unread = vec![Bytes::from_static(b"un"), Bytes::new(), Bytes::from_static(b"read")];
+        stage.act(shard, vec![Effect::Move { conn, to, unread }]);
+        // What its machine was told before it let go.
+        let mut got = stage.rest(shard, conn);
+        (shard, conn) = stage.expect("Opened", |at, mail| match mail {
+            Mail::Saw(Event::Opened { conn, moves: told, .. }) if *told == moves => Some((at, *conn)),
+            _ => None,
+        });
+        assert_eq!(shard, to);
+        // What its core had not begun comes first.
+        assert_eq!(stage.next_of(shard, conn).as_deref(), Some(&b"un"[..]));
+        assert_eq!(stage.next_of(shard, conn).as_deref(), Some(&b"read"[..]));
+        while got.len() < piece.len() {
+            got.extend(stage.next_of(shard, conn).expect("it is open"));
+        }
+        assert!(got == piece, "move {moves}");
+    }
+    let token = stage.send(shard, conn, vec![Bytes::from_static(b"bye")]);
+    stage.sent(token);
+    assert_eq!(read_exact(&mut stream, 3), b"bye");
+    drop(stream);
+    assert_eq!(stage.rest(shard, conn), b"");
+    stage.nothing_more();
+    stage.end();
+}
+
+#[test]
+fn a_peer_that_leaves_while_its_connection_moves_ends_it_once() {
+    let stage = Stage::new("leaves-moving", 2);
+    let addr = stage.listen(ONE);
+    for round in 0..50 {
+        let (stream, shard, conn) = stage.connect(addr);
+        let to = ShardId(1 - shard.0);
+        if round % 2 == 0 {
+            // Paused: there is no receive to wait for.
+            stage.act(shard, vec![Effect::Pause { conn }]);
+        }
+        stage.act(shard, vec![Effect::Move { conn, to, unread: Vec::new() }]);
+        drop(stream);
+        stage.rest(shard, conn);
+        // Where it arrived before its peer was gone, it ends there.
+        let there = stage.within(Duration::from_millis(100), |at, mail| match mail {
+            Mail::Saw(Event::Opened { conn, .. }) if at == to => Some(*conn),
+            _ => None,
+        });
+        if let Some(conn) = there {
+            stage.rest(to, conn);
+        }
+    }
+    stage.nothing_more();
+    // Nobody was forgotten in the count: the cores still take turns.
+    let spread: Vec<_> = (0..4).map(|_| stage.connect(addr)).collect();
+    let on = |shard| spread.iter().filter(|(_, at, _)| *at == ShardId(shard)).count();
+    assert_eq!((on(0), on(1)), (2, 2));
+    drop(spread);
+    stage.end();
+}
+
 #[test]
 fn paused_reads_nothing_and_resumed_goes_on() {
     let stage = Stage::new("pause", 1);

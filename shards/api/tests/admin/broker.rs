@@ -64,7 +64,7 @@ impl Broker {
         broker.decide(&boot);
         let image = broker.image();
         let (view, mut wish) = (view(&image, broker.now), Wish::new());
-        broker.api.on_opened(CONN, ([127, 0, 0, 1], 4).into(), ListenerId(0), &view, &mut wish);
+        broker.api.on_opened(CONN, ([127, 0, 0, 1], 4).into(), ListenerId(0), 0, &view, &mut wish);
         broker
     }
 
@@ -132,7 +132,8 @@ impl Broker {
         self.asked.push((target, ask));
         if let Some(answer) = answer {
             let image = self.image();
-            self.api.on_answer(ticket, answer, &view(&image, self.now), wish);
+            let from = Origin { core: ShardId(0), is_calm: true };
+            self.api.on_answer(ticket, answer, from, &view(&image, self.now), wish);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Asks, answers and news between the rooms of this core, and to and from other cores.
 
-use heddle_api::{Answer, Ask, Target};
+use heddle_api::{Answer, Ask, Origin, Target};
 use heddle_border::Out;
 use heddle_model::{PartitionId, ShardId, Ticket};
 use heddle_partition::{self as partition, News};
@@ -141,7 +141,8 @@ impl Shard {
             return;
         }
         if ticket.home == self.me {
-            self.with_api(|api, view, wish| api.on_answer(ticket, answer, view, wish));
+            let origin = Origin { core: self.me, is_calm: self.load.is_calm() };
+            self.with_api(|api, view, wish| api.on_answer(ticket, answer, origin, view, wish));
         } else {
             self.abroad.entry(ticket.home).or_default().answers.push((ticket, answer));
         }
@@ -187,7 +188,8 @@ impl Shard {
                 out.mail.push((*core, Mail::Cancels(std::mem::take(&mut abroad.cancels))));
             }
             if !abroad.answers.is_empty() {
-                out.mail.push((*core, Mail::Answers(std::mem::take(&mut abroad.answers))));
+                let answers = std::mem::take(&mut abroad.answers);
+                out.mail.push((*core, Mail::Answers { answers, is_calm: self.load.is_calm() }));
             }
         }
     }

@@ -23,12 +23,15 @@ impl Sim {
         let given = members::SETTINGS.iter().chain(self.plan.settings());
         let given = given.map(|(name, value)| (name.to_string(), value.to_string())).collect();
         let kafka = BrokerConfig::parse(given).expect("the simulator's settings are sound");
+        // Connections follow their records early, so that many do.
+        let follow_answers = 2 + self.dice.below(20) as u32;
+        let api = ApiConfig { follow_answers, follow_ms: 0, ..ApiConfig::of(&kafka, usize::from(shards)) };
         let config = ShardConfig {
             shards,
             node: NodeId(1),
             broker: Broker { id: NodeId(1), rack: None, host: "node-1".into(), port: 9092 },
             kafka_addr: SocketAddr::from(([127, 0, 0, 1], 9092)),
-            api: ApiConfig::of(&kafka, usize::from(shards)),
+            api,
             settings: Arc::new(kafka),
             memory,
             journal_files: self.plan.journal_files,

@@ -213,6 +213,20 @@ impl Stage {
         all
     }
 
+    /// The next bytes of a connection of this core, `None` at its end. Ids are each core's own.
+    pub fn next_of(&self, core: ShardId, of: ConnId) -> Option<Bytes> {
+        self.expect("Received or Closed", |at, mail| match mail {
+            Mail::Saw(Event::Received { conn, bytes }) if at == core && *conn == of => Some(Some(bytes.clone())),
+            Mail::Saw(Event::Closed { conn }) if at == core && *conn == of => Some(None),
+            _ => None,
+        })
+    }
+
+    /// The connection of this core ends; what it received until then.
+    pub fn rest(&self, core: ShardId, of: ConnId) -> Vec<u8> {
+        std::iter::from_fn(|| self.next_of(core, of)).flatten().collect()
+    }
+
     pub fn send(&self, shard: ShardId, conn: ConnId, parts: Vec<Bytes>) -> Token {
         let token = self.token();
         self.act(shard, vec![Effect::Send { conn, token, parts }]);
