@@ -251,7 +251,8 @@ pub const BROKER_CONFIGS: &[BrokerDef] = &[
     ),
     fixed("log.dirs", Kind::String, Any, None, "The data directory."),
     dynamic("log.flush.interval.messages", Kind::Long, AtLeast(1), Some(MAX), FLUSHED),
-    dynamic("log.flush.interval.ms", Kind::Long, AtLeast(0), Some(MAX), FLUSHED),
+    dynamic("log.flush.interval.ms", Kind::Long, AtLeast(0), None, FLUSHED),
+    fixed("log.flush.scheduler.interval.ms", Kind::Long, Any, Some(MAX), FLUSHED),
     dynamic("log.index.interval.bytes", Kind::Int, Only("4096"), Some("4096"), "Fixed: segments are indexed by spans."),
     dynamic(
         "log.index.size.max.bytes",
@@ -260,6 +261,8 @@ pub const BROKER_CONFIGS: &[BrokerDef] = &[
         Some("10485760"),
         "Fixed: segments are indexed by spans.",
     ),
+    dynamic("log.local.retention.bytes", Kind::Long, Only("-2"), Some("-2"), "Fixed: there is no tiered storage."),
+    dynamic("log.local.retention.ms", Kind::Long, Only("-2"), Some("-2"), "Fixed: there is no tiered storage."),
     dynamic(
         "log.message.timestamp.after.max.ms",
         Kind::Long,

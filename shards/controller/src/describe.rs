@@ -7,8 +7,8 @@ use crate::broker_table::{BROKER_CONFIGS, BrokerDef, MIN_INSYNC_REPLICAS, broker
 use crate::config_kind::{Kind, Source};
 use crate::group_table::{GROUP_CONFIGS, GroupDef};
 use crate::image::{Image, Overrides};
-use crate::settings::scaled;
-use crate::topic_table::{Behind, TOPIC_CONFIGS, TopicDef};
+use crate::settings::inherited;
+use crate::topic_table::{TOPIC_CONFIGS, TopicDef};
 
 /// One config as DescribeConfigs shows it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -54,9 +54,9 @@ impl Image {
     pub fn describe_all_brokers(&self) -> Vec<DescribedConfig> {
         let for_all = |mut config: DescribedConfig| {
             let name = config.name;
-            config.synonyms.retain(|one| one.source == Source::DynamicDefaultBroker && one.name == name);
-            let first = config.synonyms.first()?;
-            (config.value, config.source) = (first.value.clone(), first.source);
+            config.synonyms.retain(|one| one.source == Source::DynamicDefaultBroker);
+            let own = config.synonyms.iter().find(|one| one.name == name)?;
+            (config.value, config.source) = (own.value.clone(), own.source);
             Some(config)
         };
         self.describe_broker().into_iter().filter_map(for_all).collect()
@@ -64,63 +64,49 @@ impl Image {
 }
 
 fn describe_topic_config(config: &BrokerConfig, def: &'static TopicDef, own: &Overrides) -> DescribedConfig {
-    let behind = def.behind.iter().map(|behind| (behind.name, behind.factor));
-    let values = layered(config, own_value(def.name, Some(own), Source::Topic), behind);
-    described(def.name, def.kind, def.documentation, Some(def.default), values)
+    let value = own.get(def.name).cloned().unwrap_or_else(|| inherited(config, def));
+    let behind = def.behind.first().into_iter().flat_map(|first| synonyms_of(config, first.name));
+    let values = own_value(def.name, Some(own), Source::Topic).into_iter().chain(behind).collect();
+    described(def.name, def.kind, def.documentation, Some(value), values)
 }
 
 fn describe_group_config(config: &BrokerConfig, def: &'static GroupDef, own: Option<&Overrides>) -> DescribedConfig {
-    let values = layered(config, own_value(def.name, own, Source::Group), [(def.behind, 1)]);
-    described(def.name, def.kind, def.documentation, None, values)
-}
-
-/// An own value, if there is one, over those of the broker's configs behind it, each with the factor to this one's unit.
-fn layered(
-    config: &BrokerConfig,
-    own: Option<Synonym>,
-    behind: impl IntoIterator<Item = (&'static str, i64)>,
-) -> Vec<(Synonym, i64)> {
-    let of_broker = |(name, factor): (&str, i64)| {
-        let values = broker_def(name).into_iter().flat_map(|def| values_of(config, def));
-        values.map(move |value| (value, factor)).collect::<Vec<_>>()
-    };
-    own.map(|own| (own, 1)).into_iter().chain(behind.into_iter().flat_map(of_broker)).collect()
+    let own = own_value(def.name, own, Source::Group);
+    let values: Vec<_> = own.into_iter().chain(synonyms_of(config, def.behind)).collect();
+    let value = values.first().and_then(|first| first.value.clone());
+    described(def.name, def.kind, def.documentation, value, values)
 }
 
 fn describe_broker_config(config: &BrokerConfig, def: &'static BrokerDef) -> DescribedConfig {
-    let own = values_of(config, def);
-    let value = own.first().and_then(|first| first.value.clone());
-    let values = match family(def.name) {
-        Some(family) => {
-            family.iter().filter_map(|one| broker_def(one.name)).flat_map(|def| values_of(config, def)).collect()
-        }
-        None => own,
+    let value = values_of(config, def).into_iter().next().and_then(|first| first.value);
+    let described = described(def.name, def.kind, def.documentation, value, synonyms_of(config, def.name));
+    DescribedConfig { read_only: !def.dynamic, sensitive: def.kind == Kind::Password, ..described }
+}
+
+/// What there is to choose from for a broker config: the values of all names of one thing in several units
+/// (`log.retention.ms`, `.minutes`, `.hours`), the strongest source first. As in Apache Kafka they begin with a value of
+/// the name itself: `log.retention.hours` alone is no synonym of `log.retention.ms`, and the source is the default then.
+fn synonyms_of(config: &BrokerConfig, name: &str) -> Vec<Synonym> {
+    let is_family = |def: &&TopicDef| def.behind.len() > 1 && def.behind.iter().any(|behind| behind.name == name);
+    let names = match TOPIC_CONFIGS.iter().find(is_family) {
+        Some(def) => def.behind.iter().map(|behind| behind.name).collect(),
+        None => vec![name],
     };
-    let values = values.into_iter().map(|value| (value, 1)).collect();
-    let described = described(def.name, def.kind, def.documentation, None, values);
-    DescribedConfig { value, read_only: !def.dynamic, sensitive: def.kind == Kind::Password, ..described }
+    let mut values: Vec<Synonym> =
+        names.into_iter().filter_map(broker_def).flat_map(|def| values_of(config, def)).collect();
+    values.sort_by_key(|value| value.source as i8);
+    values.into_iter().skip_while(|value| value.name != name).collect()
 }
 
-/// Names of one thing in several units (`log.retention.ms`, `.minutes`, `.hours`): each is told of all of them.
-fn family(name: &str) -> Option<&'static [Behind]> {
-    let is_here = |def: &&TopicDef| def.behind.len() > 1 && def.behind.iter().any(|behind| behind.name == name);
-    TOPIC_CONFIGS.iter().find(is_here).map(|def| def.behind)
-}
-
-/// A config in the values it has, the strongest first, each with the factor that makes it one of this config's unit;
-/// without any the default is in force.
+/// A config whose synonyms are these: it has its source from the first, or is the default.
 fn described(
     name: &'static str,
     kind: Kind,
     documentation: &'static str,
-    default: Option<&str>,
-    values: Vec<(Synonym, i64)>,
+    value: Option<String>,
+    synonyms: Vec<Synonym>,
 ) -> DescribedConfig {
-    let (value, source) = match values.first() {
-        Some((first, factor)) => (first.value.as_deref().map(|text| scaled(text, *factor)), first.source),
-        None => (default.map(str::to_owned), Source::Default),
-    };
-    let synonyms = values.into_iter().map(|(synonym, _)| synonym).collect();
+    let source = synonyms.first().map_or(Source::Default, |first| first.source);
     DescribedConfig { name, value, source, kind, read_only: false, sensitive: false, documentation, synonyms }
 }
 
@@ -149,7 +135,7 @@ fn values_of(config: &BrokerConfig, def: &'static BrokerDef) -> Vec<Synonym> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::{check_topic_config, inherited};
+    use crate::settings::check_topic_config;
     use std::sync::Arc;
 
     fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -160,28 +146,55 @@ mod tests {
         configs.into_iter().find(|config| config.name == name).expect("described")
     }
 
+    fn shown(config: &DescribedConfig) -> Vec<(&str, &str, Source)> {
+        config.synonyms.iter().map(|s| (s.name, s.value.as_deref().unwrap_or("null"), s.source)).collect()
+    }
+
     #[test]
     fn a_value_tells_where_it_comes_from() {
         let config = BrokerConfig::parse(map(&[("log.retention.hours", "2"), ("num.partitions", "3")])).expect("valid");
         let image = Image::empty(Arc::new(config));
+        // The value is the hours', but they are no synonym of a name that has no value itself, as in Apache Kafka.
         let retention = one(image.describe_overrides(&map(&[])), "retention.ms");
-        assert_eq!((retention.value.as_deref(), retention.source), (Some("7200000"), Source::StaticBroker));
-        let names: Vec<_> =
-            retention.synonyms.iter().map(|s| (s.name, s.value.as_deref().unwrap_or("null"), s.source)).collect();
-        assert_eq!(
-            names,
-            [("log.retention.hours", "2", Source::StaticBroker), ("log.retention.hours", "168", Source::Default)]
-        );
+        assert_eq!((retention.value.as_deref(), retention.source), (Some("7200000"), Source::Default));
+        assert_eq!(retention.synonyms, []);
         let own = one(image.describe_overrides(&map(&[("retention.ms", "5")])), "retention.ms");
-        assert_eq!((own.value.as_deref(), own.source, own.synonyms.len()), (Some("5"), Source::Topic, 3));
+        assert_eq!((own.value.as_deref(), own.source, own.synonyms.len()), (Some("5"), Source::Topic, 1));
+        let bytes = one(image.describe_overrides(&map(&[("segment.bytes", "1048576")])), "segment.bytes");
+        assert_eq!(
+            shown(&bytes),
+            [("segment.bytes", "1048576", Source::Topic), ("log.segment.bytes", "1073741824", Source::Default)]
+        );
         let partitions = one(image.describe_broker(), "num.partitions");
         assert!(partitions.read_only && partitions.source == Source::StaticBroker);
         let hours = one(image.describe_broker(), "log.retention.hours");
         assert_eq!((hours.value.as_deref(), hours.source), (Some("2"), Source::StaticBroker));
+        let given =
+            [("log.retention.hours", "2", Source::StaticBroker), ("log.retention.hours", "168", Source::Default)];
+        assert_eq!(shown(&hours), given);
         let ms = one(image.describe_broker(), "log.retention.ms");
-        assert_eq!((ms.value.as_deref(), ms.source, &ms.synonyms), (None, Source::StaticBroker, &hours.synonyms));
+        assert_eq!((ms.value, ms.source, ms.synonyms), (None, Source::Default, Vec::new()));
         let rack = one(image.describe_broker(), "broker.rack");
         assert_eq!((rack.value, rack.synonyms), (None, Vec::new()));
+    }
+
+    /// With a value of the first name all follow, by their sources.
+    #[test]
+    fn names_of_one_thing_stand_behind_the_one_asked_for() {
+        let given = map(&[("log.retention.ms", "5"), ("log.retention.minutes", "7"), ("log.retention.hours", "2")]);
+        let image = Image::empty(Arc::new(BrokerConfig::parse(given).expect("valid")));
+        let all = [
+            ("log.retention.ms", "5", Source::StaticBroker),
+            ("log.retention.minutes", "7", Source::StaticBroker),
+            ("log.retention.hours", "2", Source::StaticBroker),
+            ("log.retention.hours", "168", Source::Default),
+        ];
+        let of_topics = one(image.describe_overrides(&map(&[])), "retention.ms");
+        assert_eq!((of_topics.value.as_deref(), shown(&of_topics)), (Some("5"), all.to_vec()));
+        for (name, value, first) in [("log.retention.ms", "5", 0), ("log.retention.minutes", "7", 1)] {
+            let described = one(image.describe_broker(), name);
+            assert_eq!((described.value.as_deref(), shown(&described)), (Some(value), all[first..].to_vec()));
+        }
     }
 
     #[test]

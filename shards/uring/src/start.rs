@@ -6,7 +6,6 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement, PoolPlacement};
@@ -23,7 +22,7 @@ use crate::ring::Ring;
 use crate::spin::Spin;
 use crate::stats::{Counters, Stats};
 use crate::trace::Trace;
-use crate::work::Workers;
+use crate::work::{Threads, Workers};
 
 /// The executor registers this much memory with the kernel; its own file I/O is not used. Bytes.
 const EXECUTOR_IO_BYTES: usize = 64 * 1024;
@@ -98,7 +97,7 @@ pub struct Running<M: Machine> {
     mailboxes: Vec<Arc<Mailbox<M::Mail>>>,
     counters: Vec<Arc<Counters>>,
     cores: Vec<ExecutorJoinHandle<io::Result<()>>>,
-    workers: Vec<JoinHandle<()>>,
+    workers: Threads,
 }
 
 /// Start a core for each of `options.cores`, each with the machine that `make` makes on its thread, and return when all
@@ -249,10 +248,7 @@ impl<M: Machine> Running<M> {
                 Err(e) => drop(faults.insert(e.to_string())),
             }
         }
-        for worker in self.workers {
-            // What it runs is guarded, so it does not panic.
-            worker.join().map_err(|_| "a work thread panicked".to_owned())?;
-        }
+        self.workers.join()?;
         if faults.is_empty() { Ok(()) } else { Err(faults.into_iter().collect::<Vec<_>>().join("; ")) }
     }
 }
