@@ -192,7 +192,7 @@ impl World {
                 0 | 1 => Ask::Delete(group),
                 2 => Ask::Describe(group),
                 3 => Ask::ConsumerDescribe(group),
-                4 => Ask::TopicDeleted(name(style)),
+                4 => Ask::TopicsDeleted([name(style)].into()),
                 5 => Ask::List(List::default()),
                 _ => Ask::FetchOffsets(FetchOffsets {
                     group,

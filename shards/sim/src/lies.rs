@@ -47,6 +47,8 @@ pub enum Lie {
     StartMoved,
     /// An assignment names a partition that is another member's.
     AssignmentCrossed,
+    /// A member of the classic protocol is not told that its group rebalances, as it does when a member of the other comes.
+    RebalanceUntold,
     /// Two joins are decided on the same state: each member is told that it leads (trap 31).
     TwoLeaders,
     /// Two asks for a producer id are decided on the same state (trap 31).
@@ -95,6 +97,7 @@ impl Lie {
         Lie::EpochReused,
         Lie::StartMoved,
         Lie::AssignmentCrossed,
+        Lie::RebalanceUntold,
         Lie::TwoLeaders,
         Lie::IdGivenTwice,
         Lie::FenceForgotten,

@@ -74,6 +74,8 @@ pub struct Plan {
     /// Members of a group of the classic protocol, and of one of the consumer protocol.
     pub classic_members: usize,
     pub modern_members: usize,
+    /// Of a group of both, which changes its protocol when the last of the consumer protocol goes, or the first comes.
+    pub mixed_members: Option<(usize, usize)>,
     /// Topics with records of so many keys are compacted, and so are those of the coordinators.
     pub keys: Option<Keys>,
     /// How much longer than usual a step takes: sessions and rebalances last longer than reads and writes.
@@ -84,7 +86,7 @@ pub struct Plan {
 
 impl Plan {
     pub fn of(seed: u64) -> Plan {
-        Plan::without_members(seed).with_members().with_compaction()
+        Plan::without_members(seed).with_members().with_compaction().with_migration()
     }
 
     /// The same, and never about groups.
@@ -122,6 +124,7 @@ impl Plan {
             consumers: 1 + dice.below(2) as usize,
             classic_members: 0,
             modern_members: 0,
+            mixed_members: None,
             keys: None,
             pace: 1,
             mood,
@@ -168,6 +171,24 @@ impl Plan {
         self
     }
 
+    /// In some of the runs about groups one changes its protocol again and again.
+    fn with_migration(mut self) -> Plan {
+        let mut dice = Dice::new(self.seed ^ 0x006d_6978_6564);
+        if self.has_members() && dice.chance(60) {
+            // The others have had their runs.
+            self.classic_members = self.classic_members.min(dice.below(3) as usize);
+            self.modern_members = self.modern_members.min(dice.below(3) as usize);
+            self.mixed_members = Some((1 + dice.below(3) as usize, 1 + dice.below(2) as usize));
+        }
+        self
+    }
+
+    /// Whether what the group coordinators wrote may be compacted: because the run is about that, or because segments
+    /// grow old in one jump of the clock.
+    pub fn compacts_groups(&self) -> bool {
+        self.keys.is_some() || self.has(Trouble::ClockJump)
+    }
+
     /// Settings of the broker that this run has.
     pub fn settings(&self) -> &'static [(&'static str, &'static str)] {
         // A minute of a run is for retention to come by (`Trouble::ClockJump`).
@@ -182,7 +203,7 @@ impl Plan {
     }
 
     pub fn has_members(&self) -> bool {
-        self.classic_members + self.modern_members > 0
+        self.classic_members + self.modern_members > 0 || self.mixed_members.is_some()
     }
 
     pub fn has(&self, trouble: Trouble) -> bool {

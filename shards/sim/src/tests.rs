@@ -95,6 +95,7 @@ planted! {
     zero_for_nothing: ZeroForNothing trips "committed-offsets-kept";
     assignment_crossed: AssignmentCrossed trips "generation-disjoint";
     assignment_crossed_modern: AssignmentCrossed trips "one-owner";
+    rebalance_untold: RebalanceUntold trips "one-owner";
     two_leaders: TwoLeaders trips "generation-disjoint";
     id_given_twice: IdGivenTwice trips "producer-ids-once";
     fence_forgotten: FenceForgotten trips "zombies-fenced";

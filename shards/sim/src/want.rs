@@ -27,6 +27,7 @@ fn crowded(seed: u64) -> Plan {
         consumers: 2,
         classic_members: 0,
         modern_members: 0,
+        mixed_members: None,
         keys: None,
         pace: 1,
         mood: Mood { turn: 13, disk: 3, mail: 3, net: 12, work: 5, client: 5 },

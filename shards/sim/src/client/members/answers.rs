@@ -19,7 +19,8 @@ pub enum Asked<Own> {
 
 pub trait Member {
     type Own: Debug;
-    const GROUP: &'static str;
+
+    fn group(&self) -> &'static str;
 
     fn take_asked(&mut self) -> Option<Asked<Self::Own>>;
 
@@ -46,6 +47,7 @@ pub trait Member {
 /// If this is no sound answer to what was asked.
 pub fn take<M: Member>(member: &mut M, answer: Bytes, step: u64, cx: &mut Cx<'_>) -> Result<(), String> {
     let asked = member.take_asked().ok_or("an answer without a question")?;
+    let group = member.group();
     let (name, offsets) = member.positions();
     let error = match &asked {
         Asked::Find => {
@@ -54,7 +56,7 @@ pub fn take<M: Member>(member: &mut M, answer: Bytes, step: u64, cx: &mut Cx<'_>
             error
         }
         Asked::Commit => offsets.on_committed(name, answer, step, cx)?,
-        Asked::Fetch => offsets.on_fetched(M::GROUP, answer, step, cx)?,
+        Asked::Fetch => offsets.on_fetched(group, answer, step, cx)?,
         Asked::Own(own) => member.on_own(own, answer, cx)?,
     };
     if error != 0 {

@@ -21,7 +21,7 @@ use heddle_protocol::messages::{
 use heddle_protocol::text;
 
 use super::mirror::{Mirror, Question, Said};
-use super::{CLASSIC, LONER, MODERN, PACE_MS, kept, live, log};
+use super::{CLASSIC, LONER, MIXED, MODERN, PACE_MS, kept, live, log};
 use crate::check::{Grouped, Seen};
 use crate::client::{Cx, Request, Role, is_retriable};
 use crate::lies::Lie;
@@ -33,12 +33,16 @@ const LATEST: i64 = -1;
 /// A leader's first answer before it knows the end of its log.
 const OFFSET_NOT_AVAILABLE: i16 = 78;
 const OFFSETS: &str = "__consumer_offsets";
-const QUESTIONS: [Question; 5] = [
+const QUESTIONS: [Question; 8] = [
     Question::Classic(CLASSIC),
     Question::Modern(MODERN),
     Question::Offsets(CLASSIC),
     Question::Offsets(MODERN),
     Question::Offsets(LONER),
+    // It is of one protocol or the other; to the wrong question there is no such group.
+    Question::Classic(MIXED),
+    Question::Modern(MIXED),
+    Question::Offsets(MIXED),
 ];
 /// How often, at the end, a group is asked for that is still changing by itself.
 const PATIENCE: u32 = 400;
@@ -158,7 +162,7 @@ impl Auditor {
             Stage::Read(end) if next >= end => self.stage = Stage::Ask,
             Stage::ReadBehind(end) if next >= end => {
                 self.tries += 1;
-                if cx.plan.keys.is_some() && (!cx.draining || self.tries <= PATIENCE) {
+                if cx.plan.compacts_groups() && (!cx.draining || self.tries <= PATIENCE) {
                     cx.rest_ms = PACE_MS;
                     self.next_question(!cx.draining);
                     return Ok(());
@@ -189,7 +193,7 @@ impl Auditor {
             }
             // As if compaction had dropped tombstones before the values that they delete (trap 32).
             records.retain(|(_, value)| value.is_some() || !cx.lies(Lie::TombstoneDropped, 50));
-            self.mirror().replay(&records, next, cx.plan.keys.is_none())?;
+            self.mirror().replay(&records, next, !cx.plan.compacts_groups())?;
             if matches!(self.stage, Stage::ReadBehind(_)) && self.replayed(cx) == self.said {
                 // The next question may be another partition's; what is left of this one is read again.
                 self.next_question(true);

@@ -12,6 +12,7 @@ use heddle_protocol::messages::{
 use heddle_protocol::text;
 
 use super::answers::{self, Asked, Member};
+use super::claims::Claims;
 use super::offsets::{Name, Offsets};
 use super::*;
 use crate::check::{Grouped, Seen};
@@ -24,14 +25,17 @@ const JOIN: (i16, i16) = (11, 9);
 const SYNC: (i16, i16) = (14, 5);
 const HEARTBEAT: (i16, i16) = (12, 4);
 const LEAVE: (i16, i16) = (13, 5);
+/// What a member that was told to join again has to do it. Milliseconds.
+const REBALANCE_MS: i32 = 1_000;
 const PROTOCOL_TYPE: &str = "consumer";
 const PROTOCOL: &str = "in-turns";
 
 #[derive(Debug)]
 pub enum Own {
-    Join,
-    Sync,
-    Heartbeat,
+    /// With the time at which it left. Microseconds.
+    Join(u64),
+    Sync(u64),
+    Heartbeat(u64),
     Leave,
 }
 
@@ -43,10 +47,15 @@ enum Stage {
 }
 
 pub struct Classic {
+    group: &'static str,
     instance: Option<String>,
     /// Empty: none yet.
     member: String,
     generation: i32,
+    session_ms: i32,
+    /// When it said last what renews its session: not before that did this begin. Microseconds.
+    alive_us: u64,
+    claims: Claims,
     /// The members, if this one leads.
     led: Vec<String>,
     owned: Vec<i32>,
@@ -59,11 +68,15 @@ pub struct Classic {
 }
 
 impl Classic {
-    pub fn new(instance: Option<String>) -> Classic {
+    pub fn new(group: &'static str, instance: Option<String>) -> Classic {
         Classic {
+            group,
             instance,
             member: String::new(),
             generation: -1,
+            session_ms: 0,
+            alive_us: 0,
+            claims: Claims::new(group),
             led: Vec::new(),
             owned: Vec::new(),
             offsets: Offsets::default(),
@@ -82,47 +95,52 @@ impl Classic {
     fn join(&mut self, correlation: i32, cx: &mut Cx<'_>) -> Request {
         let protocol =
             JoinGroupRequestProtocol::default().with_name(text(PROTOCOL)).with_metadata(shares::subscription());
+        self.session_ms = [400, 1_000, 2_000][cx.dice.below(3) as usize];
+        // Whoever joins has given up what it had.
+        self.claims.give_up(cx);
         let request = JoinGroupRequest::default()
-            .with_group_id(GroupId(text(CLASSIC)))
-            .with_session_timeout_ms([400, 1_000, 2_000][cx.dice.below(3) as usize])
-            .with_rebalance_timeout_ms(1_000)
+            .with_group_id(GroupId(text(self.group)))
+            .with_session_timeout_ms(self.session_ms)
+            .with_rebalance_timeout_ms(REBALANCE_MS)
             .with_member_id(text(&self.member))
             .with_group_instance_id(self.instance.as_deref().map(text))
             .with_protocol_type(text(PROTOCOL_TYPE))
             .with_protocols(vec![protocol]);
-        self.ask(Own::Join, wire::frame(JOIN.0, JOIN.1, correlation, &request))
+        self.ask(Own::Join(cx.now_us), wire::frame(JOIN.0, JOIN.1, correlation, &request))
     }
 
-    fn sync(&mut self, partitions: i32, correlation: i32) -> Request {
+    fn sync(&mut self, partitions: i32, correlation: i32, cx: &Cx<'_>) -> Request {
         let share = |(me, member): (usize, &String)| {
             let assignment = shares::assignment(&shares::divide(partitions, &self.led, me));
             SyncGroupRequestAssignment::default().with_member_id(text(member)).with_assignment(assignment)
         };
         let request = SyncGroupRequest::default()
-            .with_group_id(GroupId(text(CLASSIC)))
+            .with_group_id(GroupId(text(self.group)))
             .with_generation_id(self.generation)
             .with_member_id(text(&self.member))
             .with_group_instance_id(self.instance.as_deref().map(text))
             .with_protocol_type(Some(text(PROTOCOL_TYPE)))
             .with_protocol_name(Some(text(PROTOCOL)))
             .with_assignments(self.led.iter().enumerate().map(share).collect());
-        self.ask(Own::Sync, wire::frame(SYNC.0, SYNC.1, correlation, &request))
+        self.ask(Own::Sync(cx.now_us), wire::frame(SYNC.0, SYNC.1, correlation, &request))
     }
 
-    fn heartbeat(&mut self, correlation: i32) -> Request {
+    fn heartbeat(&mut self, correlation: i32, cx: &Cx<'_>) -> Request {
         let request = HeartbeatRequest::default()
-            .with_group_id(GroupId(text(CLASSIC)))
+            .with_group_id(GroupId(text(self.group)))
             .with_generation_id(self.generation)
             .with_member_id(text(&self.member))
             .with_group_instance_id(self.instance.as_deref().map(text));
-        self.ask(Own::Heartbeat, wire::frame(HEARTBEAT.0, HEARTBEAT.1, correlation, &request))
+        self.ask(Own::Heartbeat(cx.now_us), wire::frame(HEARTBEAT.0, HEARTBEAT.1, correlation, &request))
     }
 
-    fn leave(&mut self, correlation: i32) -> Request {
+    fn leave(&mut self, correlation: i32, cx: &mut Cx<'_>) -> Request {
+        self.claims.give_up(cx);
         let identity = MemberIdentity::default()
             .with_member_id(text(&self.member))
             .with_group_instance_id(self.instance.as_deref().map(text));
-        let request = LeaveGroupRequest::default().with_group_id(GroupId(text(CLASSIC))).with_members(vec![identity]);
+        let request =
+            LeaveGroupRequest::default().with_group_id(GroupId(text(self.group))).with_members(vec![identity]);
         self.ask(Own::Leave, wire::frame(LEAVE.0, LEAVE.1, correlation, &request))
     }
 
@@ -138,13 +156,21 @@ impl Classic {
     }
 
     /// Out of the group: to join again, with the old id or without one.
-    fn go_out(&mut self, keep_id: bool) {
+    fn go_out(&mut self, keep_id: bool, cx: &mut Cx<'_>) {
+        self.claims.give_up(cx);
         self.stage = Stage::Out;
         self.owned.clear();
         self.offsets.forget();
         if !keep_id {
             self.member.clear();
         }
+    }
+
+    /// Until when at most it holds what it has, by a request that left then and was answered well: until its session ends,
+    /// or its rebalance timeout, for it may be told to join again right behind that.
+    fn until_us(&self, sent_us: u64) -> u64 {
+        let after = |us: u64, ms: i32| us + ms as u64 * 1_000;
+        after(self.alive_us, self.session_ms).min(after(sent_us, REBALANCE_MS))
     }
 
     fn on_joined(&mut self, answer: Bytes, cx: &mut Cx<'_>) -> Result<i16, String> {
@@ -158,22 +184,24 @@ impl Classic {
         }
         (self.member, self.generation) = (response.member_id.to_string(), response.generation_id);
         let leads = response.leader == response.member_id;
+        let (group, member, generation) = (self.group, &self.member, self.generation);
+        cx.say(|| format!("{group} {member} is in generation {generation}, leads: {leads}"));
         self.led.clear();
         if leads && !response.skip_assignment {
             self.led.extend(response.members.iter().map(|member| member.member_id.to_string()));
         }
         // A coordinator that loads its log again in the middle of a life forgets generations that nobody synced.
         let reloads = cx.plan.has(Trouble::Full) || cx.plan.has(Trouble::WriteError);
-        if (leads && !reloads) || cx.lies(Lie::TwoLeaders, 30) {
+        if (leads && !reloads && self.group == CLASSIC) || cx.lies(Lie::TwoLeaders, 30) {
             let (generation, boot) = (self.generation, cx.boot);
             let member = self.instance.as_deref().unwrap_or(&self.member);
-            cx.see(Seen::Grouped(Grouped::Led { group: CLASSIC, generation, boot, member }));
+            cx.see(Seen::Grouped(Grouped::Led { group: self.group, generation, boot, member }));
         }
         self.stage = Stage::Joined;
         Ok(0)
     }
 
-    fn on_synced(&mut self, answer: Bytes, cx: &mut Cx<'_>) -> Result<i16, String> {
+    fn on_synced(&mut self, answer: Bytes, sent_us: u64, cx: &mut Cx<'_>) -> Result<i16, String> {
         let response: SyncGroupResponse = wire::read(answer, SYNC.1)?;
         if response.error_code != 0 {
             return Ok(response.error_code);
@@ -182,13 +210,13 @@ impl Classic {
         if cx.lies(Lie::AssignmentCrossed, 30) {
             self.owned = vec![0];
         }
-        let owner = self.instance.as_deref().unwrap_or(&self.member);
-        cx.see(Seen::Grouped(Grouped::Synced {
-            group: CLASSIC,
-            generation: self.generation,
-            owner,
-            partitions: &self.owned,
-        }));
+        let owner = self.instance.as_deref().unwrap_or(&self.member).to_string();
+        // Where the protocol changes, numbers of generations come again.
+        if self.group == CLASSIC {
+            let (generation, partitions) = (self.generation, &self.owned[..]);
+            cx.see(Seen::Grouped(Grouped::Synced { group: self.group, generation, owner: &owner, partitions }));
+        }
+        self.claims.take(owner, &self.owned, self.until_us(sent_us), cx);
         let (member, generation, owned) = (&self.member, self.generation, &self.owned);
         cx.say(|| format!("{member} owns {owned:?} in generation {generation}"));
         self.offsets.forget();
@@ -199,7 +227,10 @@ impl Classic {
 
 impl Member for Classic {
     type Own = Own;
-    const GROUP: &'static str = CLASSIC;
+
+    fn group(&self) -> &'static str {
+        self.group
+    }
 
     fn take_asked(&mut self) -> Option<Asked<Own>> {
         self.asked.take()
@@ -211,18 +242,31 @@ impl Member for Classic {
 
     fn positions(&mut self) -> (Name<'_>, &mut Offsets) {
         let instance = self.instance.as_deref();
-        let name = Name { group: CLASSIC, member: &self.member, instance, generation: self.generation };
+        let name = Name { group: self.group, member: &self.member, instance, generation: self.generation };
         (name, &mut self.offsets)
     }
 
     fn on_own(&mut self, asked: &Own, answer: Bytes, cx: &mut Cx<'_>) -> Result<i16, String> {
         match asked {
-            Own::Join => self.on_joined(answer, cx),
-            Own::Sync => self.on_synced(answer, cx),
-            Own::Heartbeat => Ok(wire::read::<HeartbeatResponse>(answer, HEARTBEAT.1)?.error_code),
+            Own::Join(sent_us) => {
+                self.alive_us = *sent_us;
+                self.on_joined(answer, cx)
+            }
+            Own::Sync(sent_us) => self.on_synced(answer, *sent_us, cx),
+            Own::Heartbeat(sent_us) => {
+                let mut error = wire::read::<HeartbeatResponse>(answer, HEARTBEAT.1)?.error_code;
+                if error == REBALANCE_IN_PROGRESS && cx.lies(Lie::RebalanceUntold, 95) {
+                    error = 0;
+                }
+                if error == 0 && self.stage == Stage::In {
+                    self.alive_us = *sent_us;
+                    self.claims.go_on(self.until_us(*sent_us), cx);
+                }
+                Ok(error)
+            }
             Own::Leave => {
                 let response: LeaveGroupResponse = wire::read(answer, LEAVE.1)?;
-                self.go_out(false);
+                self.go_out(false, cx);
                 Ok(response.error_code)
             }
         }
@@ -238,9 +282,9 @@ impl Member for Classic {
             // It stalls, and then knows nothing of it.
             0 | 1 => cx.rest_ms = STALL_MS,
             // It dies. The next one has its id, or does not.
-            2 => self.go_out(true),
+            2 => self.go_out(true, cx),
             3 => {
-                self.go_out(false);
+                self.go_out(false, cx);
                 cx.rest_ms = STALL_MS / 4;
             }
             _ => {}
@@ -248,14 +292,15 @@ impl Member for Classic {
     }
 
     fn on_error(&mut self, what: &Asked<Own>, error: i16, cx: &mut Cx<'_>) -> Result<(), String> {
-        cx.say(|| format!("{CLASSIC} {:?}: {what:?} is answered with error {error}", self.member));
+        let group = self.group;
+        cx.say(|| format!("{group} {:?}: {what:?} is answered with error {error}", self.member));
         match error {
-            ILLEGAL_GENERATION | REBALANCE_IN_PROGRESS => self.go_out(true),
-            UNKNOWN_MEMBER | FENCED_INSTANCE | GROUP_NOT_FOUND => self.go_out(false),
+            ILLEGAL_GENERATION | REBALANCE_IN_PROGRESS => self.go_out(true, cx),
+            UNKNOWN_MEMBER | FENCED_INSTANCE | GROUP_NOT_FOUND => self.go_out(false, cx),
             NOT_AVAILABLE | NOT_COORDINATOR => self.found = false,
             UNKNOWN_TOPIC if cx.checkers.loss_reported => {}
             error if is_retriable(error) => {}
-            error => return Err(format!("{CLASSIC}: {what:?} is answered with error {error}")),
+            error => return Err(format!("{group}: {what:?} is answered with error {error}")),
         }
         Ok(())
     }
@@ -269,32 +314,32 @@ impl Role for Classic {
         if cx.draining {
             let leaves = !self.at_rest && self.stage == Stage::In && cx.dice.chance(40);
             self.at_rest = true;
-            return leaves.then(|| self.leave(correlation));
+            return leaves.then(|| self.leave(correlation, cx));
         }
         self.at_rest = false;
         if !self.found {
             self.asked = Some(Asked::Find);
-            return Some(find(CLASSIC, correlation));
+            return Some(find(self.group, correlation));
         }
         let (partitions, _) = kept(cx)?;
         match self.stage {
             Stage::Out => return Some(self.join(correlation, cx)),
-            Stage::Joined => return Some(self.sync(partitions, correlation)),
+            Stage::Joined => return Some(self.sync(partitions, correlation, cx)),
             Stage::In => {}
         }
         let unknown = self.offsets.unknown(&self.owned);
         if !unknown.is_empty() {
             self.asked = Some(Asked::Fetch);
-            return Some(self.offsets.fetch(CLASSIC, unknown, correlation));
+            return Some(self.offsets.fetch(self.group, unknown, correlation));
         }
         match cx.dice.below(20) {
-            0 if cx.dice.chance(30) => Some(self.leave(correlation)),
+            0 if cx.dice.chance(30) => Some(self.leave(correlation, cx)),
             1 => {
                 self.offsets.forget();
                 None
             }
             2..=11 if !self.owned.is_empty() => Some(self.commit(correlation, cx)),
-            _ => Some(self.heartbeat(correlation)),
+            _ => Some(self.heartbeat(correlation, cx)),
         }
     }
 

@@ -3,6 +3,7 @@
 
 mod answers;
 mod auditor;
+mod claims;
 mod classic;
 mod deleter;
 mod live;
@@ -25,9 +26,11 @@ use classic::Classic;
 use deleter::Deleter;
 use modern::Modern;
 
-/// The groups of a run: two of members, and one that only commits and deletes.
+/// The groups of a run: one of each protocol, one that changes between the two while members are in it, and one that only
+/// commits and deletes.
 pub const CLASSIC: &str = "classic";
 pub const MODERN: &str = "modern";
+pub const MIXED: &str = "mixed";
 pub const LONER: &str = "loner";
 
 const FIND: (i16, i16) = (10, 4);
@@ -71,9 +74,14 @@ pub fn roles(plan: &Plan) -> Vec<Box<dyn Role>> {
         return Vec::new();
     }
     let instance = |at: usize| (at % 3 == 2).then(|| format!("static-{at}"));
-    let classic = (0..plan.classic_members).map(|at| Box::new(Classic::new(instance(at))) as Box<dyn Role>);
-    let modern = (0..plan.modern_members).map(|at| Box::new(Modern::new(at, instance(at))) as Box<dyn Role>);
-    let mut roles: Vec<Box<dyn Role>> = classic.chain(modern).collect();
+    let classic = |group, at| Box::new(Classic::new(group, instance(at))) as Box<dyn Role>;
+    let modern = |group, at| Box::new(Modern::new(group, at, instance(at))) as Box<dyn Role>;
+    let mut roles: Vec<Box<dyn Role>> = (0..plan.classic_members).map(|at| classic(CLASSIC, at)).collect();
+    roles.extend((0..plan.modern_members).map(|at| modern(MODERN, at)));
+    if let Some((of_classic, of_modern)) = plan.mixed_members {
+        roles.extend((0..of_classic).map(|at| classic(MIXED, at)));
+        roles.extend((0..of_modern).map(|at| modern(MIXED, at)));
+    }
     roles.push(Box::<Deleter>::default());
     roles.push(Box::<Auditor>::default());
     roles

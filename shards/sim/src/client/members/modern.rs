@@ -31,6 +31,7 @@ pub enum Own {
 }
 
 pub struct Modern {
+    group: &'static str,
     instance: Option<String>,
     /// Made by the member itself.
     member: String,
@@ -52,10 +53,11 @@ pub struct Modern {
 }
 
 impl Modern {
-    pub fn new(number: usize, instance: Option<String>) -> Modern {
+    pub fn new(group: &'static str, number: usize, instance: Option<String>) -> Modern {
         Modern {
+            group,
             instance,
-            member: format!("modern-{number}-0"),
+            member: format!("{group}-{number}-0"),
             lives: 0,
             number,
             epoch: 0,
@@ -73,7 +75,7 @@ impl Modern {
 
     fn claim(&self, partitions: &[i32], cx: &mut Cx<'_>) {
         let claims = Grouped::Claims {
-            group: MODERN,
+            group: self.group,
             member: &self.member,
             partitions,
             now_us: cx.now_us,
@@ -84,6 +86,8 @@ impl Modern {
 
     /// A process that starts, or that was thrown out: it holds nothing.
     fn begin(&mut self, new_id: bool, cx: &mut Cx<'_>) {
+        let member = &self.member;
+        cx.say(|| format!("{member} begins anew, new id: {new_id}"));
         if !new_id {
             // A dead one's partitions are free only once its session ended, or another came with its id.
             self.claim(&[], cx);
@@ -94,7 +98,7 @@ impl Modern {
         self.offsets.forget();
         if new_id {
             self.lives += 1;
-            self.member = format!("modern-{}-{}", self.number, self.lives);
+            self.member = format!("{}-{}-{}", self.group, self.number, self.lives);
         }
     }
 
@@ -110,7 +114,7 @@ impl Modern {
         let listed = TopicPartitions::default().with_topic_id(Uuid::from_u128(topic)).with_partitions(owned.clone());
         let listed = if owned.is_empty() { Vec::new() } else { vec![listed] };
         let request = ConsumerGroupHeartbeatRequest::default()
-            .with_group_id(GroupId(text(MODERN)))
+            .with_group_id(GroupId(text(self.group)))
             .with_member_id(text(&self.member))
             .with_member_epoch(epoch)
             .with_instance_id(self.instance.as_deref().map(text))
@@ -128,6 +132,10 @@ impl Modern {
         }
         if self.is_in && response.member_epoch < self.epoch {
             return Err(format!("the epoch of {} goes from {} to {}", self.member, self.epoch, response.member_epoch));
+        }
+        if !self.is_in {
+            let (member, epoch) = (&self.member, response.member_epoch);
+            cx.say(|| format!("{member} is in, in epoch {epoch}"));
         }
         (self.epoch, self.is_in, self.says_all) = (response.member_epoch, true, false);
         self.until_us = sent_us + SESSION_MS * 1_000;
@@ -153,7 +161,10 @@ impl Modern {
 
 impl Member for Modern {
     type Own = Own;
-    const GROUP: &'static str = MODERN;
+
+    fn group(&self) -> &'static str {
+        self.group
+    }
 
     fn take_asked(&mut self) -> Option<Asked<Own>> {
         self.asked.take()
@@ -165,7 +176,7 @@ impl Member for Modern {
 
     fn positions(&mut self) -> (Name<'_>, &mut Offsets) {
         let instance = self.instance.as_deref();
-        let name = Name { group: MODERN, member: &self.member, instance, generation: self.epoch };
+        let name = Name { group: self.group, member: &self.member, instance, generation: self.epoch };
         (name, &mut self.offsets)
     }
 
@@ -175,6 +186,9 @@ impl Member for Modern {
             Own::Leave => {
                 let error = wire::read::<ConsumerGroupHeartbeatResponse>(answer, HEARTBEAT.1)?.error_code;
                 self.begin(self.instance.is_some(), cx);
+                if self.group == MIXED {
+                    cx.rest_ms = STALL_MS / 2;
+                }
                 Ok(error)
             }
         }
@@ -195,7 +209,8 @@ impl Member for Modern {
     }
 
     fn on_error(&mut self, what: &Asked<Own>, error: i16, cx: &mut Cx<'_>) -> Result<(), String> {
-        cx.say(|| format!("{MODERN} {}: {what:?} is answered with error {error}", self.member));
+        let group = self.group;
+        cx.say(|| format!("{group} {}: {what:?} is answered with error {error}", self.member));
         match error {
             UNKNOWN_MEMBER | FENCED_EPOCH | GROUP_NOT_FOUND => self.begin(false, cx),
             FENCED_INSTANCE => self.begin(true, cx),
@@ -204,7 +219,7 @@ impl Member for Modern {
             NOT_AVAILABLE | NOT_COORDINATOR => self.found = false,
             UNKNOWN_TOPIC if cx.checkers.loss_reported => {}
             error if is_retriable(error) => {}
-            error => return Err(format!("{MODERN}: {what:?} is answered with error {error}")),
+            error => return Err(format!("{group}: {what:?} is answered with error {error}")),
         }
         Ok(())
     }
@@ -225,7 +240,7 @@ impl Role for Modern {
         self.at_rest = false;
         if !self.found {
             self.asked = Some(Asked::Find);
-            return Some(find(MODERN, correlation));
+            return Some(find(self.group, correlation));
         }
         let (_, topic) = known?;
         if !self.is_in || self.owned != self.wanted || self.says_all {
@@ -233,10 +248,11 @@ impl Role for Modern {
         }
         let unknown = self.offsets.unknown(&self.owned);
         match cx.dice.below(20) {
-            0 if cx.dice.chance(30) => Some(self.leave(topic, correlation, cx)),
+            // In a group of both protocols it stays away for a while: without it that is one of the classic protocol again.
+            0 if cx.dice.chance(if self.group == MIXED { 100 } else { 30 }) => Some(self.leave(topic, correlation, cx)),
             1..=9 if !unknown.is_empty() => {
                 self.asked = Some(Asked::Fetch);
-                Some(self.offsets.fetch(MODERN, unknown, correlation))
+                Some(self.offsets.fetch(self.group, unknown, correlation))
             }
             1..=9 if !self.owned.is_empty() => {
                 self.asked = Some(Asked::Commit);

@@ -32,21 +32,30 @@ fn put_name(out: &mut BytesMut) {
 }
 
 /// # Errors
-/// If this is nothing that a leader wrote.
-pub fn read(mut assignment: Bytes) -> Result<Vec<i32>, String> {
+/// If this is nothing that a leader wrote, or the coordinator for it.
+pub fn read(assignment: Bytes) -> Result<Vec<i32>, String> {
     if assignment.is_empty() {
         return Ok(Vec::new());
     }
-    let fixed = 2 + 4 + 2 + KEPT.len() + 4;
-    if assignment.len() < fixed {
-        return Err("an assignment that nobody wrote".into());
+    partitions_of(assignment).ok_or_else(|| "an assignment that nobody wrote".to_string())
+}
+
+fn partitions_of(mut assignment: Bytes) -> Option<Vec<i32>> {
+    let (_version, topics) = (assignment.try_get_i16().ok()?, assignment.try_get_i32().ok()?);
+    let mut partitions = Vec::new();
+    for _ in 0..topics {
+        let length = usize::try_from(assignment.try_get_i16().ok()?).ok()?;
+        let name = assignment.get(..length)?;
+        if name != KEPT.as_bytes() {
+            return None;
+        }
+        assignment.advance(length);
+        for _ in 0..assignment.try_get_i32().ok()? {
+            partitions.push(assignment.try_get_i32().ok()?);
+        }
     }
-    assignment.advance(fixed - 4);
-    let count = assignment.get_i32();
-    if count < 0 || assignment.len() != count as usize * 4 + 4 {
-        return Err("an assignment that nobody wrote".into());
-    }
-    Ok((0..count).map(|_| assignment.get_i32()).collect())
+    // No data of the clients' own.
+    (assignment.try_get_i32().ok()? == -1 && assignment.is_empty()).then_some(partitions)
 }
 
 /// Every partition to one member, around in turns.
