@@ -21,6 +21,8 @@ pub struct Topic {
     pub id: u128,
     pub partitions: i32,
     pub state: State,
+    /// The step in which it was known to be there.
+    pub since: u64,
     /// What producers pack their batches with.
     pub codec: Codec,
     /// The broker packs them anew.

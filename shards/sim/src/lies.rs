@@ -49,6 +49,12 @@ pub enum Lie {
     AssignmentCrossed,
     /// A member of the classic protocol is not told that its group rebalances, as it does when a member of the other comes.
     RebalanceUntold,
+    /// A committed offset is not found before its time.
+    ExpiredEarly,
+    /// The wall clock stands still: nothing gets older.
+    ClockStopped,
+    /// The expression that members subscribe by reaches the coordinator as one that matches less.
+    ExpressionCut,
     /// Two joins are decided on the same state: each member is told that it leads (trap 31).
     TwoLeaders,
     /// Two asks for a producer id are decided on the same state (trap 31).
@@ -98,6 +104,9 @@ impl Lie {
         Lie::StartMoved,
         Lie::AssignmentCrossed,
         Lie::RebalanceUntold,
+        Lie::ExpiredEarly,
+        Lie::ClockStopped,
+        Lie::ExpressionCut,
         Lie::TwoLeaders,
         Lie::IdGivenTwice,
         Lie::FenceForgotten,

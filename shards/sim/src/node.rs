@@ -150,7 +150,8 @@ impl Node {
     }
 
     fn now(&self, now_us: u64) -> Now {
-        Now { mono: Mono(self.mono_base + now_us), wall: Wall(true_wall_ms(now_us) + self.wall_off_ms) }
+        let shown_us = if self.lie == Some(Lie::ClockStopped) { 0 } else { now_us };
+        Now { mono: Mono(self.mono_base + now_us), wall: Wall(true_wall_ms(shown_us) + self.wall_off_ms) }
     }
 
     /// When a sleeping core wants to run, in the simulator's time.

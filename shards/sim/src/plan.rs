@@ -4,6 +4,10 @@ use heddle_fakedisk::Dice;
 
 use crate::record::{Keys, Sizes};
 
+/// In runs in which offsets expire: after how long, and how often that is looked at.
+pub const OFFSETS_RETENTION_MS: u64 = 60_000;
+pub const OFFSETS_CHECK_MS: u64 = 1_000;
+
 /// How a life of a node ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum End {
@@ -76,6 +80,10 @@ pub struct Plan {
     pub modern_members: usize,
     /// Of a group of both, which changes its protocol when the last of the consumer protocol goes, or the first comes.
     pub mixed_members: Option<(usize, usize)>,
+    /// Members of the consumer protocol subscribe by expression.
+    pub expressions: bool,
+    /// Committed offsets expire while the run lasts.
+    pub expires: bool,
     /// Topics with records of so many keys are compacted, and so are those of the coordinators.
     pub keys: Option<Keys>,
     /// How much longer than usual a step takes: sessions and rebalances last longer than reads and writes.
@@ -86,7 +94,7 @@ pub struct Plan {
 
 impl Plan {
     pub fn of(seed: u64) -> Plan {
-        Plan::without_members(seed).with_members().with_compaction().with_migration()
+        Plan::without_members(seed).with_members().with_compaction().with_migration().with_expiry()
     }
 
     /// The same, and never about groups.
@@ -125,6 +133,8 @@ impl Plan {
             classic_members: 0,
             modern_members: 0,
             mixed_members: None,
+            expressions: false,
+            expires: false,
             keys: None,
             pace: 1,
             mood,
@@ -171,7 +181,7 @@ impl Plan {
         self
     }
 
-    /// In some of the runs about groups one changes its protocol again and again.
+    /// In some of the runs about groups one changes its protocol again and again; in some, one subscribes by expression.
     fn with_migration(mut self) -> Plan {
         let mut dice = Dice::new(self.seed ^ 0x006d_6978_6564);
         if self.has_members() && dice.chance(60) {
@@ -180,6 +190,19 @@ impl Plan {
             self.modern_members = self.modern_members.min(dice.below(3) as usize);
             self.mixed_members = Some((1 + dice.below(3) as usize, 1 + dice.below(2) as usize));
         }
+        self.expressions = self.modern_members > 0 && dice.chance(50);
+        if self.expressions {
+            self.topics = self.topics.max(3);
+        }
+        self
+    }
+
+    /// In some runs that are about nothing else, committed offsets are left alone for minutes. The clocks are right: a commit
+    /// is as old as the clock said when it came.
+    fn with_expiry(mut self) -> Plan {
+        let mut dice = Dice::new(self.seed ^ 0x6578_7069_7265);
+        let is_free = !self.has_members() && self.keys.is_none() && !self.has(Trouble::ClockJump);
+        self.expires = is_free && dice.chance(15);
         self
     }
 
@@ -199,7 +222,14 @@ impl Plan {
             ("log.cleaner.backoff.ms", "1000"),
             ("log.cleaner.min.cleanable.ratio", "0.0"),
         ];
-        if self.keys.is_some() { SMALL_SEGMENTS } else { &[LOOKS] }
+        // `OFFSETS_RETENTION_MS`, `OFFSETS_CHECK_MS`.
+        const SHORT_RETENTION: &[(&str, &str)] =
+            &[LOOKS, ("offsets.retention.minutes", "1"), ("offsets.retention.check.interval.ms", "1000")];
+        match (self.expires, self.keys.is_some()) {
+            (true, _) => SHORT_RETENTION,
+            (_, true) => SMALL_SEGMENTS,
+            _ => &[LOOKS],
+        }
     }
 
     pub fn has_members(&self) -> bool {

@@ -46,7 +46,9 @@ pub struct Sim {
 
 impl Sim {
     pub fn new(plan: Plan, lie: Option<Lie>, only: Option<&str>, aloud: bool) -> Sim {
-        let mut roles: Vec<Box<dyn Role>> = vec![Box::<Admin>::default(), Box::<Committer>::default()];
+        let mut roles: Vec<Box<dyn Role>> = vec![Box::<Admin>::default()];
+        // What it commits is to stay.
+        roles.extend((!plan.expires).then(|| Box::<Committer>::default() as Box<dyn Role>));
         for at in 0..plan.producers {
             let acks = [-1, 1, -1, 0][(plan.seed as usize + at) % 4];
             roles.push(Box::new(if at % 3 < 2 { Producer::new(true, -1) } else { Producer::new(false, acks) }));

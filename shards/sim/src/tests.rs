@@ -96,6 +96,9 @@ planted! {
     assignment_crossed: AssignmentCrossed trips "generation-disjoint";
     assignment_crossed_modern: AssignmentCrossed trips "one-owner";
     rebalance_untold: RebalanceUntold trips "one-owner";
+    expired_early: ExpiredEarly trips "offsets-expire";
+    clock_stopped: ClockStopped trips "offsets-expire";
+    expression_cut: ExpressionCut trips "expressions-matched";
     two_leaders: TwoLeaders trips "generation-disjoint";
     id_given_twice: IdGivenTwice trips "producer-ids-once";
     fence_forgotten: FenceForgotten trips "zombies-fenced";

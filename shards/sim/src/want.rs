@@ -28,6 +28,8 @@ fn crowded(seed: u64) -> Plan {
         classic_members: 0,
         modern_members: 0,
         mixed_members: None,
+        expressions: false,
+        expires: false,
         keys: None,
         pace: 1,
         mood: Mood { turn: 13, disk: 3, mail: 3, net: 12, work: 5, client: 5 },

@@ -1,5 +1,13 @@
 //! What is seen of consumer groups.
 
+/// A topic, and since which step it is there.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Matching {
+    pub name: String,
+    pub partitions: i32,
+    pub since: u64,
+}
+
 /// Committed offsets are registers that several clients write; a deletion writes `None`.
 #[derive(Debug)]
 pub enum Grouped<'a> {
@@ -59,6 +67,27 @@ pub enum Grouped<'a> {
     /// What the coordinator says of a group follows from no prefix of its log that it can stand on.
     LiveDiffers {
         text: String,
+    },
+    /// A commit that is left alone was acknowledged; one left, and it is not known what became of it.
+    Resting {
+        sent_us: u64,
+        acked_us: u64,
+    },
+    RestingUnsure,
+    /// Whether it is there. `boot`: the life that says so.
+    RestingFound {
+        sent_us: u64,
+        now_us: u64,
+        boot: u32,
+        is_there: bool,
+    },
+    /// KIP-848: a heartbeat was answered in a group that subscribes by expression.
+    Heard,
+    /// The targets of that group, and the topics that are there for certain and whose names match.
+    Matched {
+        asked: u64,
+        targets: &'a [(String, i32)],
+        matching: &'a [Matching],
     },
     ProducerIdGiven {
         id: i64,

@@ -7,6 +7,7 @@ mod dead;
 mod dense;
 mod durable_before_seen;
 mod epochs;
+mod expiry;
 mod files;
 mod generations;
 pub mod grouped;
@@ -15,6 +16,7 @@ mod last_batches;
 mod latest;
 mod live;
 mod log_start;
+mod matched;
 mod offsets_kept;
 mod one_per_key;
 mod owners;
@@ -35,7 +37,7 @@ mod zombies;
 use std::collections::BTreeMap;
 
 use crate::record::{Keys, ReadBatch};
-pub use grouped::Grouped;
+pub use grouped::{Grouped, Matching};
 
 /// A partition of one incarnation of a topic: a topic created again under its old name is another (trap 36).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -213,6 +215,8 @@ const ALL: &[(&str, bool)] = &[
     ("one-owner", false),
     ("targets-whole", false),
     ("live-equals-replayed", false),
+    ("offsets-expire", false),
+    ("expressions-matched", false),
     ("producer-ids-once", false),
     ("latest-kept", false),
     ("dead-stay-dead", false),
@@ -246,6 +250,8 @@ pub const CHECKERS: &[&str] = &[
     "one-owner",
     "targets-whole",
     "live-equals-replayed",
+    "offsets-expire",
+    "expressions-matched",
     "producer-ids-once",
     "latest-kept",
     "dead-stay-dead",
@@ -279,6 +285,8 @@ fn make(name: &str) -> Box<dyn Checker> {
         "one-owner" => Box::<owners::Owners>::default(),
         "targets-whole" => Box::<targets::Targets>::default(),
         "live-equals-replayed" => Box::<live::Live>::default(),
+        "offsets-expire" => Box::<expiry::Expiry>::default(),
+        "expressions-matched" => Box::<matched::Matched>::default(),
         "producer-ids-once" => Box::<producer_ids::ProducerIds>::default(),
         "latest-kept" => Box::<latest::Latest>::default(),
         "dead-stay-dead" => Box::<dead::Dead>::default(),

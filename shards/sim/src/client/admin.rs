@@ -112,6 +112,7 @@ impl Admin {
             id: 0,
             partitions,
             state: State::Creating,
+            since: 0,
             codec,
             recoded,
             keys,
@@ -177,7 +178,7 @@ impl Admin {
         let topic = &mut cx.catalog.topics[latest];
         match (topic.state, holder == Some(latest)) {
             (State::Creating, true) => {
-                topic.state = State::Present;
+                (topic.state, topic.since) = (State::Present, cx.at);
                 self.foggy.remove(&name);
                 cx.see(Seen::TopicMade { topic: latest });
             }
@@ -206,7 +207,7 @@ impl Admin {
                     return Err(format!("{name} is created with the used id {id:x}"));
                 }
                 let topic = &mut cx.catalog.topics[at];
-                (topic.id, topic.state) = (id, State::Present);
+                (topic.id, topic.state, topic.since) = (id, State::Present, cx.at);
                 cx.see(Seen::TopicMade { topic: at });
             }
             error if is_retriable(error) => drop(self.foggy.insert(name)),

@@ -66,6 +66,10 @@ impl Sim {
             if life.trouble == Some(Trouble::ClockJump) && step == life.steps / 2 {
                 self.pass_a_minute();
             }
+            if self.plan.expires && life.steps >= 200 && step == life.steps / 2 {
+                // One for the offset to go, one to see that it is gone.
+                (0..2).for_each(|_| self.pass_a_minute());
+            }
         }
         if let Some(trouble @ (Trouble::Rot | Trouble::JournalLost)) = life.trouble {
             self.go_quiet();

@@ -21,8 +21,9 @@ use heddle_protocol::messages::{
 use heddle_protocol::text;
 
 use super::mirror::{Mirror, Question, Said};
-use super::{CLASSIC, LONER, MIXED, MODERN, PACE_MS, kept, live, log};
+use super::{CLASSIC, LONER, MIXED, MODERN, PACE_MS, kept, live, log, matching};
 use crate::check::{Grouped, Seen};
+use crate::client::admin::KEPT;
 use crate::client::{Cx, Request, Role, is_retriable};
 use crate::lies::Lie;
 use crate::wire;
@@ -203,15 +204,21 @@ impl Auditor {
         self.advance(cx)
     }
 
-    fn on_said(&mut self, answer: Bytes, cx: &mut Cx<'_>) -> Result<(), String> {
+    fn on_said(&mut self, answer: Bytes, asked: u64, cx: &mut Cx<'_>) -> Result<(), String> {
         match live::read(self.question(), answer)? {
             live::Live::Said(mut said, mut targets) => {
                 if said.len() > 1 && cx.lies(Lie::StateDiffers, 30) {
                     said.pop();
                     targets.iter_mut().for_each(|targets| targets.truncate(targets.len().saturating_sub(1)));
                 }
-                if let (Some(partitions), Some((of, _))) = (targets, kept(cx)) {
+                if let (Some(targets), Some((of, _))) = (targets, kept(cx)) {
                     let group = self.question().group();
+                    if cx.plan.expressions && group == MODERN {
+                        let (targets, matching) = (&targets[..], &matching(cx)[..]);
+                        cx.see(Seen::Grouped(Grouped::Matched { asked, targets, matching }));
+                    }
+                    let kept = targets.iter().filter(|(topic, _)| topic == KEPT);
+                    let partitions: Vec<i32> = kept.map(|(_, partition)| *partition).collect();
                     cx.see(Seen::Grouped(Grouped::Targets { group, partitions: &partitions, of }));
                 }
                 self.said = said;
@@ -270,7 +277,7 @@ impl Role for Auditor {
         Some(Request { frame, answered: true })
     }
 
-    fn on_answer(&mut self, _: i32, answer: Bytes, _asked: u64, cx: &mut Cx<'_>) -> Result<(), String> {
+    fn on_answer(&mut self, _: i32, answer: Bytes, asked: u64, cx: &mut Cx<'_>) -> Result<(), String> {
         self.waiting = false;
         if self.topic.is_none() {
             return self.on_metadata(answer, cx);
@@ -278,7 +285,7 @@ impl Role for Auditor {
         match self.stage {
             Stage::End | Stage::EndBehind => self.on_end(answer, cx),
             Stage::Read(_) | Stage::ReadBehind(_) => self.on_read(answer, cx),
-            Stage::Ask => self.on_said(answer, cx),
+            Stage::Ask => self.on_said(answer, asked, cx),
         }
     }
 

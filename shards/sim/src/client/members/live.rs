@@ -1,7 +1,7 @@
 //! What a coordinator says of its groups, in the words of `mirror.rs`.
 
 use bytes::Bytes;
-use heddle_protocol::messages::consumer_group_describe_response::Assignment;
+use heddle_protocol::messages::consumer_group_describe_response::{Assignment, TopicPartitions};
 use heddle_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use heddle_protocol::messages::{
     ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse, DescribeGroupsRequest, DescribeGroupsResponse,
@@ -11,6 +11,7 @@ use heddle_protocol::text;
 
 use super::GROUP_NOT_FOUND;
 use super::mirror::{Question, Said, line, offset_line, sorted};
+use crate::client::admin::KEPT;
 use crate::wire;
 
 const DESCRIBE: (i16, i16) = (15, 5);
@@ -39,7 +40,7 @@ pub fn ask(question: Question, correlation: i32) -> Bytes {
 pub enum Live {
     /// Nothing, if there is no such group. Of a KIP-848 group whose targets are made for its members also the partitions
     /// that these are to have.
-    Said(Said, Option<Vec<i32>>),
+    Said(Said, Option<Vec<(String, i32)>>),
     /// A rebalance is under way, of which the log knows nothing yet.
     Changing,
     Error(i16),
@@ -86,7 +87,9 @@ fn modern(response: ConsumerGroupDescribeResponse) -> Result<Live, String> {
     let members = group.members.iter().map(|member| {
         let instance = member.instance_id.as_deref().unwrap_or("-");
         let parts = |assignment: &Assignment| {
-            let all = assignment.topic_partitions.iter().flat_map(|topic| {
+            // Topics that come and go are told by names as long as they are there.
+            let kept = assignment.topic_partitions.iter().filter(|topic| topic.topic_name.as_str() == KEPT);
+            let all = kept.flat_map(|topic| {
                 topic.partitions.iter().map(move |partition| format!("{}-{partition}", topic.topic_name.as_str()))
             });
             all.collect::<Vec<_>>().join(",")
@@ -96,7 +99,11 @@ fn modern(response: ConsumerGroupDescribeResponse) -> Result<Live, String> {
     });
     let is_made = group.group_epoch == group.assignment_epoch && !group.members.is_empty();
     let targets = group.members.iter().flat_map(|member| &member.target_assignment.topic_partitions);
-    let targets = is_made.then(|| targets.flat_map(|topic| topic.partitions.clone()).collect());
+    let of_topic = |topic: &TopicPartitions| {
+        let name = topic.topic_name.to_string();
+        topic.partitions.iter().map(move |partition| (name.clone(), *partition)).collect::<Vec<_>>()
+    };
+    let targets = is_made.then(|| targets.flat_map(of_topic).collect());
     Ok(Live::Said(sorted(head, members), targets))
 }
 

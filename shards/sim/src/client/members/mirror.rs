@@ -8,6 +8,7 @@ use heddle_group::{
 use heddle_model::{Mono, Now, ShardId, Ticket, TopicId, Wall};
 
 use crate::catalog::Catalog;
+use crate::client::admin::KEPT;
 
 /// What is asked of the coordinator and of its mirror.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -99,7 +100,8 @@ fn modern(described: &ConsumerDescribed) -> Said {
     let members = described.members.iter().map(|member| {
         let instance = member.instance.as_ref().map_or("-", |instance| instance.as_str());
         let parts = |list: &[(TopicName, heddle_group::TopicPartitions)]| {
-            let all = list.iter().flat_map(|(topic, item)| {
+            let kept = list.iter().filter(|(topic, _)| topic.as_str() == KEPT);
+            let all = kept.flat_map(|(topic, item)| {
                 item.partitions.iter().map(move |partition| format!("{topic}-{}", partition.0))
             });
             all.collect::<Vec<_>>().join(",")

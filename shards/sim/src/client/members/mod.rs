@@ -12,6 +12,7 @@ mod mirror;
 mod modern;
 mod offsets;
 mod shares;
+mod sleeper;
 
 use bytes::Bytes;
 use heddle_protocol::messages::{FindCoordinatorRequest, FindCoordinatorResponse};
@@ -19,12 +20,14 @@ use heddle_protocol::text;
 
 use super::admin::KEPT;
 use super::{Cx, Request, Role};
+use crate::check::Matching;
 use crate::plan::Plan;
 use crate::wire;
 use auditor::Auditor;
 use classic::Classic;
 use deleter::Deleter;
 use modern::Modern;
+use sleeper::Sleeper;
 
 /// The groups of a run: one of each protocol, one that changes between the two while members are in it, and one that only
 /// commits and deletes.
@@ -32,6 +35,10 @@ pub const CLASSIC: &str = "classic";
 pub const MODERN: &str = "modern";
 pub const MIXED: &str = "mixed";
 pub const LONER: &str = "loner";
+
+/// What members that subscribe by expression do it by, and by what a lie replaces that.
+const EXPRESSION: &str = "kept|(topic|compacted)-1";
+const LESS: &str = "kept";
 
 const FIND: (i16, i16) = (10, 4);
 
@@ -70,6 +77,9 @@ pub const SETTINGS: [(&str, &str); 9] = [
 
 /// The members of a run's groups, every third one static, and who looks after the groups.
 pub fn roles(plan: &Plan) -> Vec<Box<dyn Role>> {
+    if plan.expires {
+        return vec![Box::<Sleeper>::default()];
+    }
     if !plan.has_members() {
         return Vec::new();
     }
@@ -103,6 +113,18 @@ fn kept(cx: &Cx<'_>) -> Option<(i32, u128)> {
     let at = cx.catalog.latest(KEPT).filter(|at| cx.catalog.is_present(*at))?;
     let topic = &cx.catalog.topics[at];
     Some((topic.partitions, topic.id))
+}
+
+/// The topics that are there for certain and whose names `EXPRESSION` matches.
+fn matching(cx: &Cx<'_>) -> Vec<Matching> {
+    let names = ["topic-1", "compacted-1"];
+    let found = names.into_iter().filter_map(|name| cx.catalog.latest(name)).filter(|at| cx.catalog.is_present(*at));
+    found
+        .map(|at| {
+            let topic = &cx.catalog.topics[at];
+            Matching { name: topic.name.clone(), partitions: topic.partitions, since: topic.since }
+        })
+        .collect()
 }
 
 /// Whether an error promises that a write did not happen.

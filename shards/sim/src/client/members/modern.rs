@@ -10,6 +10,7 @@ use super::answers::{self, Asked, Member};
 use super::offsets::{Name, Offsets};
 use super::*;
 use crate::check::{Grouped, Seen};
+use crate::client::admin::KEPT;
 use crate::client::{Cx, Request, Role, UNKNOWN_TOPIC, is_retriable};
 use crate::lies::Lie;
 use crate::wire;
@@ -84,6 +85,10 @@ impl Modern {
         cx.see(Seen::Grouped(claims));
     }
 
+    fn by_expression(&self, cx: &Cx<'_>) -> bool {
+        cx.plan.expressions && self.group == MODERN
+    }
+
     /// A process that starts, or that was thrown out: it holds nothing.
     fn begin(&mut self, new_id: bool, cx: &mut Cx<'_>) {
         let member = &self.member;
@@ -113,13 +118,18 @@ impl Modern {
         let all = joins || (self.says_all && epoch > 0);
         let listed = TopicPartitions::default().with_topic_id(Uuid::from_u128(topic)).with_partitions(owned.clone());
         let listed = if owned.is_empty() { Vec::new() } else { vec![listed] };
+        let by_expression = self.by_expression(cx);
+        let expression =
+            (all && by_expression).then(|| text(if cx.lies(Lie::ExpressionCut, 100) { LESS } else { EXPRESSION }));
+        let names = if by_expression { Vec::new() } else { vec![TopicName(text(KEPT))] };
         let request = ConsumerGroupHeartbeatRequest::default()
             .with_group_id(GroupId(text(self.group)))
             .with_member_id(text(&self.member))
             .with_member_epoch(epoch)
             .with_instance_id(self.instance.as_deref().map(text))
             .with_rebalance_timeout_ms(if all { REBALANCE_MS } else { -1 })
-            .with_subscribed_topic_names(all.then(|| vec![TopicName(text(crate::client::admin::KEPT))]))
+            .with_subscribed_topic_names(all.then_some(names))
+            .with_subscribed_topic_regex(expression)
             .with_topic_partitions((all || changed).then_some(listed));
         self.asked = Some(Asked::Own(if epoch < 0 { Own::Leave } else { Own::Heartbeat(cx.now_us) }));
         Request { frame: wire::frame(HEARTBEAT.0, HEARTBEAT.1, correlation, &request), answered: true }
@@ -133,6 +143,9 @@ impl Modern {
         if self.is_in && response.member_epoch < self.epoch {
             return Err(format!("the epoch of {} goes from {} to {}", self.member, self.epoch, response.member_epoch));
         }
+        if self.by_expression(cx) {
+            cx.see(Seen::Grouped(Grouped::Heard));
+        }
         if !self.is_in {
             let (member, epoch) = (&self.member, response.member_epoch);
             cx.say(|| format!("{member} is in, in epoch {epoch}"));
@@ -140,7 +153,10 @@ impl Modern {
         (self.epoch, self.is_in, self.says_all) = (response.member_epoch, true, false);
         self.until_us = sent_us + SESSION_MS * 1_000;
         if let Some(assignment) = response.assignment {
-            self.wanted = assignment.topic_partitions.iter().flat_map(|topic| topic.partitions.clone()).collect();
+            // The others' partitions are given to whoever subscribes to them, and nobody reads them here.
+            let kept = kept(cx).map_or(0, |(_, id)| id);
+            let own = assignment.topic_partitions.iter().filter(|topic| topic.topic_id.as_u128() == kept);
+            self.wanted = own.flat_map(|topic| topic.partitions.clone()).collect();
             if cx.lies(Lie::AssignmentCrossed, 20) && !self.wanted.contains(&0) {
                 self.wanted.push(0);
             }
