@@ -17,6 +17,7 @@ const WAITING_BYTES_MAX: usize = 1024 * 1024;
 const UNSENT_BYTES_MAX: usize = 1024 * 1024;
 
 const PRODUCE: i16 = 0;
+const FETCH: i16 = 1;
 
 pub(crate) struct Connection {
     pub peer: SocketAddr,
@@ -44,6 +45,8 @@ pub(crate) struct Connection {
     /// Already in the list of connections that wait for an answer slot.
     pub starved: bool,
     pub follow: Follow,
+    /// It has fetched: its fetch sessions are on this core.
+    pub fetches: bool,
     /// The core it moves to when what is under way has been answered; no further request starts here.
     pub leaving: Option<ShardId>,
 }
@@ -74,6 +77,7 @@ impl Connection {
             dirty: false,
             starved: false,
             follow: Follow::new(moves, now),
+            fetches: false,
             leaving: None,
         }
     }
@@ -100,10 +104,11 @@ impl Connection {
 
     /// Nothing of it is under way in either direction.
     pub fn may_leave(&self) -> bool {
-        self.places.is_empty() && self.unsent_bytes == 0 && !self.closing
+        self.places.is_empty() && self.unsent_bytes == 0
     }
 
     pub fn open_place(&mut self, key: i16) -> u64 {
+        self.fetches |= key == FETCH;
         self.places.push_back(Place { key, job: None, answer: None });
         self.first_place + self.places.len() as u64 - 1
     }

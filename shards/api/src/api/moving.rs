@@ -5,6 +5,7 @@ use heddle_border::{ConnId, Effect};
 
 use super::Api;
 use crate::ask::{View, Wish};
+use crate::connection::Connection;
 use crate::dispatch::APIS;
 use crate::follow::Origin;
 use crate::jobs::JobId;
@@ -12,13 +13,12 @@ use crate::jobs::JobId;
 const PRODUCE: i16 = 0;
 
 impl Api {
-    /// An ask was answered there. Only Produce counts: a fetch session lives on its core.
+    /// An ask was answered there. Only Produce counts, and who fetches stays: fetch sessions live on their core.
     pub(super) fn follow(&mut self, id: JobId, from: Origin, view: &View<'_>) {
         let Some(job) = self.jobs.get(id).filter(|job| APIS[job.api].key == PRODUCE) else { return };
         let conn = job.conn;
-        let Some(connection) = self.connections.get_mut(&conn).filter(|connection| connection.leaving.is_none()) else {
-            return;
-        };
+        let may_go = |it: &&mut Connection| it.leaving.is_none() && !it.fetches;
+        let Some(connection) = self.connections.get_mut(&conn).filter(may_go) else { return };
         if let Some(to) = connection.follow.on_answer(from, self.home, view.now.mono, &self.shared.config) {
             connection.leaving = Some(to);
             self.leaving.push(conn);
@@ -58,7 +58,7 @@ mod tests {
     use heddle_model::{Offset, ShardId, Ticket};
     use heddle_partition::{Answer as Of, Appended};
     use heddle_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
-    use heddle_protocol::messages::{ProduceRequest, TopicName};
+    use heddle_protocol::messages::{FetchRequest, ProduceRequest, TopicName};
     use heddle_protocol::text;
 
     use crate::ApiConfig;
@@ -120,6 +120,20 @@ mod tests {
             }
             assert_eq!(world.moved, [], "{from:?}");
         }
+    }
+
+    #[test]
+    fn who_fetches_stays_with_its_sessions() {
+        let mut world = world();
+        let conn = world.open(1);
+        world.request(conn, 1, 12, 0, &FetchRequest::default().with_session_epoch(-1));
+        for n in 1..=30 {
+            world.receive(conn, produce(n));
+            let (ticket, ..) = world.next_ask();
+            answer(&mut world, ticket, THERE);
+            world.all_sent();
+        }
+        assert_eq!(world.moved, []);
     }
 
     #[test]
