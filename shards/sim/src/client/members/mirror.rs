@@ -161,3 +161,103 @@ impl Topics for Known<'_> {
         self.0.topics.iter().for_each(|topic| visit(&topic.name));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use heddle_group::{ConsumerHeartbeat, MemberId, Soft, TopicPartitions};
+    use heddle_model::PartitionIndex;
+
+    use super::*;
+    use crate::panics;
+
+    struct OneTopic;
+
+    const TOPIC: TopicId = TopicId(7);
+
+    impl Topics for OneTopic {
+        fn version(&self) -> u64 {
+            1
+        }
+
+        fn by_name(&self, name: &str) -> Option<(TopicId, i32)> {
+            (name == KEPT).then_some((TOPIC, 2))
+        }
+
+        fn by_id(&self, id: TopicId) -> Option<(TopicName, i32)> {
+            (id == TOPIC).then(|| (TopicName::new(KEPT), 2))
+        }
+
+        fn each_name(&self, visit: &mut dyn FnMut(&str)) {
+            visit(KEPT);
+        }
+    }
+
+    struct Coordinator {
+        groups: Groups,
+        soft: Soft,
+        batches: Vec<Vec<Record>>,
+    }
+
+    impl Coordinator {
+        fn beat(&mut self, member: &str, epoch: i32, owned: &[i32]) -> i32 {
+            let partitions = owned.iter().copied().map(PartitionIndex).collect();
+            let owned = (!owned.is_empty()).then_some(TopicPartitions { topic: TOPIC, partitions });
+            let heartbeat = ConsumerHeartbeat {
+                group: GroupId::new("g"),
+                member: MemberId::new(member),
+                epoch,
+                instance: None,
+                rack: None,
+                rebalance_timeout_ms: Some(60_000),
+                subscribed: Some(vec![TopicName::new(KEPT)]),
+                regex: None,
+                assignor: None,
+                owned: Some(owned.into_iter().collect()),
+                client_id: "c".into(),
+                client_host: "h".into(),
+            };
+            let now = Now { mono: Mono(self.batches.len() as u64 * 10_000_000), wall: Wall(0) };
+            let context = Context { now, topics: &OneTopic, entropy: 1 };
+            let ticket = Ticket { home: ShardId(0), slot: 1, generation: 0, part: 0 };
+            let decision = self.groups.decide(context, Ask::ConsumerHeartbeat(heartbeat), ticket, &mut self.soft);
+            for entry in &decision.records {
+                self.groups.replay(&entry.key, entry.value.as_deref()).expect("its own record");
+            }
+            self.batches.push(decision.records.into_iter().map(|entry| (entry.key, entry.value)).collect());
+            match decision.answers.as_slice() {
+                [(_, Answer::ConsumerHeartbeat(answer))] => answer.epoch,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// One member hands a partition to another and leaves. Whoever has read the first batch when the log is compacted finds
+    /// the partition with both: what the first gave up is said by a record that its tombstone replaced.
+    #[test]
+    fn what_the_batches_of_a_compacted_log_leave_in_between_is_no_state_that_was() {
+        let mut coordinator =
+            Coordinator { groups: Groups::new(GroupSettings::default()), soft: Soft::default(), batches: Vec::new() };
+        let first = coordinator.beat("a", 0, &[]);
+        let joined = coordinator.beat("b", 0, &[]);
+        let asked = coordinator.beat("a", first, &[0, 1]);
+        coordinator.beat("a", asked, &[]);
+        coordinator.beat("b", joined, &[]);
+        coordinator.beat("a", -1, &[]);
+        coordinator.groups.check();
+        let batches = coordinator.batches;
+        let kept = |at: usize, key: &Bytes| batches[at + 1..].iter().flatten().all(|(later, _)| later != key);
+        let read = |whole: bool| {
+            let mut mirror = Mirror::default();
+            mirror.replay(&batches[0], 1, whole)?;
+            for (at, batch) in batches.iter().enumerate().skip(1) {
+                let left: Vec<Record> = batch.iter().filter(|(key, _)| kept(at, key)).cloned().collect();
+                mirror.replay(&left, at as i64 + 1, whole)?;
+            }
+            mirror.groups.check();
+            Ok::<(), String>(())
+        };
+        assert_eq!(read(false), Ok(()));
+        let said = panics::caught(|| read(true)).expect_err("in between two hold one partition");
+        assert!(said.contains("each partition is held once"), "{said}");
+    }
+}
