@@ -17,15 +17,25 @@ pub enum Asked<Own> {
     Own(Own),
 }
 
+/// What a member of either protocol has to do with its coordinator.
+pub struct Talk<Own> {
+    pub group: &'static str,
+    /// Whether the coordinator is found.
+    pub found: bool,
+    pub asked: Option<Asked<Own>>,
+    pub offsets: Offsets,
+}
+
+impl<Own> Talk<Own> {
+    pub fn new(group: &'static str) -> Talk<Own> {
+        Talk { group, found: false, asked: None, offsets: Offsets::default() }
+    }
+}
+
 pub trait Member {
     type Own: Debug;
 
-    fn group(&self) -> &'static str;
-
-    fn take_asked(&mut self) -> Option<Asked<Self::Own>>;
-
-    /// Whether the coordinator is found.
-    fn set_found(&mut self, found: bool);
+    fn talk(&mut self) -> &mut Talk<Self::Own>;
 
     /// In whose name it commits, and where it is.
     fn positions(&mut self) -> (Name<'_>, &mut Offsets);
@@ -46,13 +56,14 @@ pub trait Member {
 /// # Errors
 /// If this is no sound answer to what was asked.
 pub fn take<M: Member>(member: &mut M, answer: Bytes, step: u64, cx: &mut Cx<'_>) -> Result<(), String> {
-    let asked = member.take_asked().ok_or("an answer without a question")?;
-    let group = member.group();
+    let talk = member.talk();
+    let asked = talk.asked.take().ok_or("an answer without a question")?;
+    let group = talk.group;
     let (name, offsets) = member.positions();
     let error = match &asked {
         Asked::Find => {
             let error = found(answer)?;
-            member.set_found(error == 0);
+            member.talk().found = error == 0;
             error
         }
         Asked::Commit => offsets.on_committed(name, answer, step, cx)?,

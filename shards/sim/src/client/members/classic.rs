@@ -11,7 +11,7 @@ use heddle_protocol::messages::{
 };
 use heddle_protocol::text;
 
-use super::answers::{self, Asked, Member};
+use super::answers::{self, Asked, Member, Talk};
 use super::claims::Claims;
 use super::offsets::{Name, Offsets};
 use super::*;
@@ -47,7 +47,7 @@ enum Stage {
 }
 
 pub struct Classic {
-    group: &'static str,
+    talk: Talk<Own>,
     instance: Option<String>,
     /// Empty: none yet.
     member: String,
@@ -59,10 +59,7 @@ pub struct Classic {
     /// The members, if this one leads.
     led: Vec<String>,
     owned: Vec<i32>,
-    offsets: Offsets,
     stage: Stage,
-    found: bool,
-    asked: Option<Asked<Own>>,
     /// The run is being drained, and this member has done what it wanted to.
     at_rest: bool,
 }
@@ -70,7 +67,7 @@ pub struct Classic {
 impl Classic {
     pub fn new(group: &'static str, instance: Option<String>) -> Classic {
         Classic {
-            group,
+            talk: Talk::new(group),
             instance,
             member: String::new(),
             generation: -1,
@@ -79,16 +76,13 @@ impl Classic {
             claims: Claims::new(group),
             led: Vec::new(),
             owned: Vec::new(),
-            offsets: Offsets::default(),
             stage: Stage::Out,
-            found: false,
-            asked: None,
             at_rest: false,
         }
     }
 
     fn ask(&mut self, asked: Own, frame: Bytes) -> Request {
-        self.asked = Some(Asked::Own(asked));
+        self.talk.asked = Some(Asked::Own(asked));
         Request { frame, answered: true }
     }
 
@@ -99,7 +93,7 @@ impl Classic {
         // Whoever joins has given up what it had.
         self.claims.give_up(cx);
         let request = JoinGroupRequest::default()
-            .with_group_id(GroupId(text(self.group)))
+            .with_group_id(GroupId(text(self.talk.group)))
             .with_session_timeout_ms(self.session_ms)
             .with_rebalance_timeout_ms(REBALANCE_MS)
             .with_member_id(text(&self.member))
@@ -115,7 +109,7 @@ impl Classic {
             SyncGroupRequestAssignment::default().with_member_id(text(member)).with_assignment(assignment)
         };
         let request = SyncGroupRequest::default()
-            .with_group_id(GroupId(text(self.group)))
+            .with_group_id(GroupId(text(self.talk.group)))
             .with_generation_id(self.generation)
             .with_member_id(text(&self.member))
             .with_group_instance_id(self.instance.as_deref().map(text))
@@ -127,7 +121,7 @@ impl Classic {
 
     fn heartbeat(&mut self, correlation: i32, cx: &Cx<'_>) -> Request {
         let request = HeartbeatRequest::default()
-            .with_group_id(GroupId(text(self.group)))
+            .with_group_id(GroupId(text(self.talk.group)))
             .with_generation_id(self.generation)
             .with_member_id(text(&self.member))
             .with_group_instance_id(self.instance.as_deref().map(text));
@@ -140,12 +134,12 @@ impl Classic {
             .with_member_id(text(&self.member))
             .with_group_instance_id(self.instance.as_deref().map(text));
         let request =
-            LeaveGroupRequest::default().with_group_id(GroupId(text(self.group))).with_members(vec![identity]);
+            LeaveGroupRequest::default().with_group_id(GroupId(text(self.talk.group))).with_members(vec![identity]);
         self.ask(Own::Leave, wire::frame(LEAVE.0, LEAVE.1, correlation, &request))
     }
 
     fn commit(&mut self, correlation: i32, cx: &mut Cx<'_>) -> Request {
-        self.asked = Some(Asked::Commit);
+        self.talk.asked = Some(Asked::Commit);
         let owned = if cx.dice.chance(50) {
             self.owned.clone()
         } else {
@@ -160,7 +154,7 @@ impl Classic {
         self.claims.give_up(cx);
         self.stage = Stage::Out;
         self.owned.clear();
-        self.offsets.forget();
+        self.talk.offsets.forget();
         if !keep_id {
             self.member.clear();
         }
@@ -184,7 +178,7 @@ impl Classic {
         }
         (self.member, self.generation) = (response.member_id.to_string(), response.generation_id);
         let leads = response.leader == response.member_id;
-        let (group, member, generation) = (self.group, &self.member, self.generation);
+        let (group, member, generation) = (self.talk.group, &self.member, self.generation);
         cx.say(|| format!("{group} {member} is in generation {generation}, leads: {leads}"));
         self.led.clear();
         if leads && !response.skip_assignment {
@@ -192,10 +186,10 @@ impl Classic {
         }
         // A coordinator that loads its log again in the middle of a life forgets generations that nobody synced.
         let reloads = cx.plan.has(Trouble::Full) || cx.plan.has(Trouble::WriteError);
-        if (leads && !reloads && self.group == CLASSIC) || cx.lies(Lie::TwoLeaders, 30) {
+        if (leads && !reloads && self.talk.group == CLASSIC) || cx.lies(Lie::TwoLeaders, 30) {
             let (generation, boot) = (self.generation, cx.boot);
             let member = self.instance.as_deref().unwrap_or(&self.member);
-            cx.see(Seen::Grouped(Grouped::Led { group: self.group, generation, boot, member }));
+            cx.see(Seen::Grouped(Grouped::Led { group: self.talk.group, generation, boot, member }));
         }
         self.stage = Stage::Joined;
         Ok(0)
@@ -212,14 +206,14 @@ impl Classic {
         }
         let owner = self.instance.as_deref().unwrap_or(&self.member).to_string();
         // Where the protocol changes, numbers of generations come again.
-        if self.group == CLASSIC {
+        if self.talk.group == CLASSIC {
             let (generation, partitions) = (self.generation, &self.owned[..]);
-            cx.see(Seen::Grouped(Grouped::Synced { group: self.group, generation, owner: &owner, partitions }));
+            cx.see(Seen::Grouped(Grouped::Synced { group: self.talk.group, generation, owner: &owner, partitions }));
         }
         self.claims.take(owner, &self.owned, self.until_us(sent_us), cx);
         let (member, generation, owned) = (&self.member, self.generation, &self.owned);
         cx.say(|| format!("{member} owns {owned:?} in generation {generation}"));
-        self.offsets.forget();
+        self.talk.offsets.forget();
         self.stage = Stage::In;
         Ok(0)
     }
@@ -228,22 +222,14 @@ impl Classic {
 impl Member for Classic {
     type Own = Own;
 
-    fn group(&self) -> &'static str {
-        self.group
-    }
-
-    fn take_asked(&mut self) -> Option<Asked<Own>> {
-        self.asked.take()
-    }
-
-    fn set_found(&mut self, found: bool) {
-        self.found = found;
+    fn talk(&mut self) -> &mut Talk<Own> {
+        &mut self.talk
     }
 
     fn positions(&mut self) -> (Name<'_>, &mut Offsets) {
         let instance = self.instance.as_deref();
-        let name = Name { group: self.group, member: &self.member, instance, generation: self.generation };
-        (name, &mut self.offsets)
+        let name = Name { group: self.talk.group, member: &self.member, instance, generation: self.generation };
+        (name, &mut self.talk.offsets)
     }
 
     fn on_own(&mut self, asked: &Own, answer: Bytes, cx: &mut Cx<'_>) -> Result<i16, String> {
@@ -292,12 +278,12 @@ impl Member for Classic {
     }
 
     fn on_error(&mut self, what: &Asked<Own>, error: i16, cx: &mut Cx<'_>) -> Result<(), String> {
-        let group = self.group;
+        let group = self.talk.group;
         cx.say(|| format!("{group} {:?}: {what:?} is answered with error {error}", self.member));
         match error {
             ILLEGAL_GENERATION | REBALANCE_IN_PROGRESS => self.go_out(true, cx),
             UNKNOWN_MEMBER | FENCED_INSTANCE | GROUP_NOT_FOUND => self.go_out(false, cx),
-            NOT_AVAILABLE | NOT_COORDINATOR => self.found = false,
+            NOT_AVAILABLE | NOT_COORDINATOR => self.talk.found = false,
             UNKNOWN_TOPIC if cx.checkers.loss_reported => {}
             error if is_retriable(error) => {}
             error => return Err(format!("{group}: {what:?} is answered with error {error}")),
@@ -308,7 +294,7 @@ impl Member for Classic {
 
 impl Role for Classic {
     fn next(&mut self, correlation: i32, cx: &mut Cx<'_>) -> Option<Request> {
-        if self.asked.is_some() {
+        if self.talk.asked.is_some() {
             return None;
         }
         if cx.draining {
@@ -317,9 +303,9 @@ impl Role for Classic {
             return leaves.then(|| self.leave(correlation, cx));
         }
         self.at_rest = false;
-        if !self.found {
-            self.asked = Some(Asked::Find);
-            return Some(find(self.group, correlation));
+        if !self.talk.found {
+            self.talk.asked = Some(Asked::Find);
+            return Some(find(self.talk.group, correlation));
         }
         let (partitions, _) = kept(cx)?;
         match self.stage {
@@ -327,15 +313,15 @@ impl Role for Classic {
             Stage::Joined => return Some(self.sync(partitions, correlation, cx)),
             Stage::In => {}
         }
-        let unknown = self.offsets.unknown(&self.owned);
+        let unknown = self.talk.offsets.unknown(&self.owned);
         if !unknown.is_empty() {
-            self.asked = Some(Asked::Fetch);
-            return Some(self.offsets.fetch(self.group, unknown, correlation));
+            self.talk.asked = Some(Asked::Fetch);
+            return Some(self.talk.offsets.fetch(self.talk.group, unknown, correlation));
         }
         match cx.dice.below(20) {
             0 if cx.dice.chance(30) => Some(self.leave(correlation, cx)),
             1 => {
-                self.offsets.forget();
+                self.talk.offsets.forget();
                 None
             }
             2..=11 if !self.owned.is_empty() => Some(self.commit(correlation, cx)),
@@ -348,8 +334,8 @@ impl Role for Classic {
     }
 
     fn on_lost(&mut self) {
-        (self.asked, self.found, self.at_rest) = (None, false, false);
-        self.offsets.on_lost();
+        (self.talk.asked, self.talk.found, self.at_rest) = (None, false, false);
+        self.talk.offsets.on_lost();
         if self.stage == Stage::Joined {
             // Which generation came of it is not known.
             self.stage = Stage::Out;
@@ -357,7 +343,7 @@ impl Role for Classic {
     }
 
     fn is_done(&self) -> bool {
-        self.asked.is_none() && self.at_rest
+        self.talk.asked.is_none() && self.at_rest
     }
 
     fn eagerness(&self) -> u64 {

@@ -6,7 +6,7 @@ use heddle_protocol::messages::consumer_group_heartbeat_request::TopicPartitions
 use heddle_protocol::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, GroupId, TopicName};
 use heddle_protocol::{Uuid, text};
 
-use super::answers::{self, Asked, Member};
+use super::answers::{self, Asked, Member, Talk};
 use super::offsets::{Name, Offsets};
 use super::*;
 use crate::check::{Grouped, Seen};
@@ -32,7 +32,7 @@ pub enum Own {
 }
 
 pub struct Modern {
-    group: &'static str,
+    talk: Talk<Own>,
     instance: Option<String>,
     /// Made by the member itself.
     member: String,
@@ -47,16 +47,13 @@ pub struct Modern {
     /// The coordinator may know of something else: the next heartbeat says all.
     says_all: bool,
     until_us: u64,
-    offsets: Offsets,
-    found: bool,
-    asked: Option<Asked<Own>>,
     at_rest: bool,
 }
 
 impl Modern {
     pub fn new(group: &'static str, number: usize, instance: Option<String>) -> Modern {
         Modern {
-            group,
+            talk: Talk::new(group),
             instance,
             member: format!("{group}-{number}-0"),
             lives: 0,
@@ -67,16 +64,13 @@ impl Modern {
             wanted: Vec::new(),
             says_all: true,
             until_us: 0,
-            offsets: Offsets::default(),
-            found: false,
-            asked: None,
             at_rest: false,
         }
     }
 
     fn claim(&self, partitions: &[i32], cx: &mut Cx<'_>) {
         let claims = Grouped::Claims {
-            group: self.group,
+            group: self.talk.group,
             member: &self.member,
             partitions,
             now_us: cx.now_us,
@@ -86,7 +80,7 @@ impl Modern {
     }
 
     fn by_expression(&self, cx: &Cx<'_>) -> bool {
-        cx.plan.expressions && self.group == MODERN
+        cx.plan.expressions && self.talk.group == MODERN
     }
 
     /// A process that starts, or that was thrown out: it holds nothing.
@@ -100,10 +94,10 @@ impl Modern {
         (self.epoch, self.is_in, self.says_all) = (0, false, true);
         self.owned.clear();
         self.wanted.clear();
-        self.offsets.forget();
+        self.talk.offsets.forget();
         if new_id {
             self.lives += 1;
-            self.member = format!("{}-{}-{}", self.group, self.number, self.lives);
+            self.member = format!("{}-{}-{}", self.talk.group, self.number, self.lives);
         }
     }
 
@@ -114,7 +108,7 @@ impl Modern {
         self.owned = if epoch < 0 { Vec::new() } else { self.wanted.clone() };
         let owned = self.owned.clone();
         self.claim(&owned, cx);
-        self.offsets.forget();
+        self.talk.offsets.forget();
         let all = joins || (self.says_all && epoch > 0);
         let listed = TopicPartitions::default().with_topic_id(Uuid::from_u128(topic)).with_partitions(owned.clone());
         let listed = if owned.is_empty() { Vec::new() } else { vec![listed] };
@@ -123,7 +117,7 @@ impl Modern {
             (all && by_expression).then(|| text(if cx.lies(Lie::ExpressionCut, 100) { LESS } else { EXPRESSION }));
         let names = if by_expression { Vec::new() } else { vec![TopicName(text(KEPT))] };
         let request = ConsumerGroupHeartbeatRequest::default()
-            .with_group_id(GroupId(text(self.group)))
+            .with_group_id(GroupId(text(self.talk.group)))
             .with_member_id(text(&self.member))
             .with_member_epoch(epoch)
             .with_instance_id(self.instance.as_deref().map(text))
@@ -131,7 +125,7 @@ impl Modern {
             .with_subscribed_topic_names(all.then_some(names))
             .with_subscribed_topic_regex(expression)
             .with_topic_partitions((all || changed).then_some(listed));
-        self.asked = Some(Asked::Own(if epoch < 0 { Own::Leave } else { Own::Heartbeat(cx.now_us) }));
+        self.talk.asked = Some(Asked::Own(if epoch < 0 { Own::Leave } else { Own::Heartbeat(cx.now_us) }));
         Request { frame: wire::frame(HEARTBEAT.0, HEARTBEAT.1, correlation, &request), answered: true }
     }
 
@@ -178,22 +172,14 @@ impl Modern {
 impl Member for Modern {
     type Own = Own;
 
-    fn group(&self) -> &'static str {
-        self.group
-    }
-
-    fn take_asked(&mut self) -> Option<Asked<Own>> {
-        self.asked.take()
-    }
-
-    fn set_found(&mut self, found: bool) {
-        self.found = found;
+    fn talk(&mut self) -> &mut Talk<Own> {
+        &mut self.talk
     }
 
     fn positions(&mut self) -> (Name<'_>, &mut Offsets) {
         let instance = self.instance.as_deref();
-        let name = Name { group: self.group, member: &self.member, instance, generation: self.epoch };
-        (name, &mut self.offsets)
+        let name = Name { group: self.talk.group, member: &self.member, instance, generation: self.epoch };
+        (name, &mut self.talk.offsets)
     }
 
     fn on_own(&mut self, asked: &Own, answer: Bytes, cx: &mut Cx<'_>) -> Result<i16, String> {
@@ -202,7 +188,7 @@ impl Member for Modern {
             Own::Leave => {
                 let error = wire::read::<ConsumerGroupHeartbeatResponse>(answer, HEARTBEAT.1)?.error_code;
                 self.begin(self.instance.is_some(), cx);
-                if self.group == MIXED {
+                if self.talk.group == MIXED {
                     cx.rest_ms = STALL_MS / 2;
                 }
                 Ok(error)
@@ -225,14 +211,14 @@ impl Member for Modern {
     }
 
     fn on_error(&mut self, what: &Asked<Own>, error: i16, cx: &mut Cx<'_>) -> Result<(), String> {
-        let group = self.group;
+        let group = self.talk.group;
         cx.say(|| format!("{group} {}: {what:?} is answered with error {error}", self.member));
         match error {
             UNKNOWN_MEMBER | FENCED_EPOCH | GROUP_NOT_FOUND => self.begin(false, cx),
             FENCED_INSTANCE => self.begin(true, cx),
             UNRELEASED_INSTANCE => cx.rest_ms = STALL_MS / 8,
             STALE_EPOCH => {}
-            NOT_AVAILABLE | NOT_COORDINATOR => self.found = false,
+            NOT_AVAILABLE | NOT_COORDINATOR => self.talk.found = false,
             UNKNOWN_TOPIC if cx.checkers.loss_reported => {}
             error if is_retriable(error) => {}
             error => return Err(format!("{group}: {what:?} is answered with error {error}")),
@@ -243,7 +229,7 @@ impl Member for Modern {
 
 impl Role for Modern {
     fn next(&mut self, correlation: i32, cx: &mut Cx<'_>) -> Option<Request> {
-        if self.asked.is_some() {
+        if self.talk.asked.is_some() {
             return None;
         }
         let known = kept(cx);
@@ -254,24 +240,26 @@ impl Role for Modern {
             return Some(self.leave(topic, correlation, cx));
         }
         self.at_rest = false;
-        if !self.found {
-            self.asked = Some(Asked::Find);
-            return Some(find(self.group, correlation));
+        if !self.talk.found {
+            self.talk.asked = Some(Asked::Find);
+            return Some(find(self.talk.group, correlation));
         }
         let (_, topic) = known?;
         if !self.is_in || self.owned != self.wanted || self.says_all {
             return Some(self.heartbeat(topic, self.epoch, correlation, cx));
         }
-        let unknown = self.offsets.unknown(&self.owned);
+        let unknown = self.talk.offsets.unknown(&self.owned);
         match cx.dice.below(20) {
             // In a group of both protocols it stays away for a while: without it that is one of the classic protocol again.
-            0 if cx.dice.chance(if self.group == MIXED { 100 } else { 30 }) => Some(self.leave(topic, correlation, cx)),
+            0 if cx.dice.chance(if self.talk.group == MIXED { 100 } else { 30 }) => {
+                Some(self.leave(topic, correlation, cx))
+            }
             1..=9 if !unknown.is_empty() => {
-                self.asked = Some(Asked::Fetch);
-                Some(self.offsets.fetch(self.group, unknown, correlation))
+                self.talk.asked = Some(Asked::Fetch);
+                Some(self.talk.offsets.fetch(self.talk.group, unknown, correlation))
             }
             1..=9 if !self.owned.is_empty() => {
-                self.asked = Some(Asked::Commit);
+                self.talk.asked = Some(Asked::Commit);
                 let owned = self.owned.clone();
                 let (name, offsets) = self.positions();
                 Some(offsets.commit(name, &owned, correlation, cx))
@@ -285,17 +273,17 @@ impl Role for Modern {
     }
 
     fn on_lost(&mut self) {
-        if let Some(Asked::Own(Own::Leave)) = self.asked {
+        if let Some(Asked::Own(Own::Leave)) = self.talk.asked {
             // Nothing is held since the request left; whether anybody heard of it is not known.
             (self.epoch, self.is_in) = (0, false);
             self.wanted.clear();
         }
-        (self.asked, self.found, self.at_rest, self.says_all) = (None, false, false, true);
-        self.offsets.on_lost();
+        (self.talk.asked, self.talk.found, self.at_rest, self.says_all) = (None, false, false, true);
+        self.talk.offsets.on_lost();
     }
 
     fn is_done(&self) -> bool {
-        self.asked.is_none() && self.at_rest
+        self.talk.asked.is_none() && self.at_rest
     }
 
     fn eagerness(&self) -> u64 {
