@@ -41,17 +41,17 @@ pub struct StartFlags {
     #[arg(long, value_name = "HOST:PORT")]
     pub admin_addr: Option<String>,
     /// Cores to use; may differ at each start [default: all that the process may use, and its CPU quota pays for].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub shards: Option<u16>,
     /// Memory for batches, requests and cache, all cores together, as 512MiB or 4GiB
     /// [default: a quarter of the machine's or container's, at most 1GiB a core].
     #[arg(long, value_name = "SIZE")]
     pub memory: Option<Size>,
     /// This broker's id (Kafka's node.id) [default: 1].
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", allow_negative_numbers = true)]
     pub node_id: Option<i32>,
     /// How long a core spins before it sleeps, in microseconds; only on a CPU of its own [default: 0].
-    #[arg(long, value_name = "US")]
+    #[arg(long, value_name = "US", allow_negative_numbers = true)]
     pub spin_us: Option<u64>,
     /// The least level of lines that are logged, on standard error [default: info].
     #[arg(long, value_name = "LEVEL")]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::fs;
+use std::num::ParseIntError;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -43,8 +44,10 @@ impl File {
         let Some(path) = path else { return Ok(file) };
         file.name = path.display().to_string();
         let text = fs::read_to_string(path).map_err(|e| format!("--config {}: {e}", file.name))?;
-        let table: toml::Table =
-            text.parse().map_err(|e: toml::de::Error| format!("{}: {}", file.name, e.message()))?;
+        let table: toml::Table = text.parse().map_err(|e: toml::de::Error| {
+            let before = e.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            format!("{}, line {}: {}", file.name, 1 + before.matches('\n').count(), e.message())
+        })?;
         for (key, value) in &table {
             if !KEYS.contains(&key.as_str()) {
                 return Err(format!("{}: unknown option '{key}'; expected one of {}", file.name, KEYS.join(", ")));
@@ -75,6 +78,23 @@ impl File {
         let Some(text) = self.values.get(key) else { return Ok(None) };
         let name = format!("{}: {key} = {text}", self.name);
         text.parse().map(|value| Some(Given { value, name })).map_err(|e| format!("{}: {key} = {text}: {e}", self.name))
+    }
+
+    /// As `given`, for a number.
+    ///
+    /// # Errors
+    /// As `given`.
+    pub fn number<T: FromStr<Err = ParseIntError> + Display>(
+        &self,
+        flag: Option<T>,
+        key: &str,
+    ) -> Result<Option<Given<T>>, String> {
+        match self.values.get(key).map(|text| (text, text.parse::<T>())) {
+            Some((text, Err(e))) if flag.is_none() => {
+                Err(format!("{}: {key} = {text}: expected a number ({e})", self.name))
+            }
+            _ => self.given(flag, key),
+        }
     }
 }
 

@@ -30,6 +30,8 @@ pub struct Options {
     pub log_level: LogLevel,
     pub kafka: BrokerConfig,
     pub trace_writes: Option<PathBuf>,
+    /// What was asked for and this machine does not have, a line each. It is tried all the same.
+    pub doubts: Vec<String>,
 }
 
 /// The smallest memory a core runs with. Bytes.
@@ -65,6 +67,7 @@ impl Options {
         ] {
             kafka.insert(name.into(), value);
         }
+        let doubts = doubts(shards, memory, &machine);
         Ok(Options {
             data_dir,
             kafka_addr,
@@ -75,10 +78,11 @@ impl Options {
             cpus: machine.own_cpus(),
             memory,
             node_id,
-            spin_us: file.given(flags.spin_us, "spin_us")?.map_or(0, |given| given.value),
+            spin_us: file.number(flags.spin_us, "spin_us")?.map_or(0, |given| given.value),
             log_level: file.given(flags.log_level, "log_level")?.map_or(LogLevel::Info, |given| given.value),
             kafka: BrokerConfig::parse(kafka).map_err(|e| e.to_string())?,
             trace_writes: flags.trace_writes.clone(),
+            doubts,
         })
     }
 
@@ -93,7 +97,7 @@ impl Options {
 }
 
 fn shards(file: &File, flag: Option<u16>, machine: &Machine) -> Result<u16, String> {
-    match file.given(flag, "shards")? {
+    match file.number(flag, "shards")? {
         Some(Given { value: 0 | 1025.., name }) => Err(format!("{name}: expected a number of cores from 1 to 1024")),
         Some(given) => Ok(given.value),
         None => Ok(machine.cores().clamp(1, 1024)),
@@ -110,6 +114,23 @@ fn memory(file: &File, flag: Option<Size>, shards: u16, machine: u64) -> Result<
         Some(given) => Ok(given.value.0),
         None => Ok((machine / 4).clamp(least, MEMORY_A_CORE_DEFAULT * cores)),
     }
+}
+
+fn doubts(shards: u16, memory: u64, machine: &Machine) -> Vec<String> {
+    let mut doubts = Vec::new();
+    if shards > machine.cores() {
+        let cpus = machine.cores();
+        doubts.push(format!(
+            "{shards} cores are asked for, and there are CPUs for {cpus}: they will wait for each other"
+        ));
+    }
+    if memory > machine.memory {
+        let (asked, there) = (Size(memory), machine.memory >> 20);
+        doubts.push(format!(
+            "memory of {asked} is asked for, and there are {there}MiB: the kernel may kill this process"
+        ));
+    }
+    doubts
 }
 
 fn kafka_addr(file: &File, flag: Option<String>, kafka: &BTreeMap<String, String>) -> Result<Address, String> {
@@ -162,7 +183,7 @@ fn data_dir(file: &File, flag: Option<&Path>, kafka: &BTreeMap<String, String>) 
 
 fn node_id(file: &File, flag: Option<i32>, kafka: &BTreeMap<String, String>) -> Result<i32, String> {
     let of_kafka = kafka.get("node.id").or(kafka.get("broker.id").filter(|id| id.trim() != "-1"));
-    let (id, name) = match (file.given(flag, "node_id")?, of_kafka) {
+    let (id, name) = match (file.number(flag, "node_id")?, of_kafka) {
         (Some(given), _) => (Some(given.value), given.name),
         (None, Some(text)) => (text.trim().parse().ok(), format!("node.id = {text}")),
         (None, None) => return Ok(1),
@@ -260,12 +281,26 @@ mod tests {
             ("kafka_addr = \"here\"", "kafka_addr = here: expected HOST:PORT"),
             ("log_level = \"loud\"", "log_level = loud: "),
             ("node_id = -3", "node_id = -3: expected a number"),
+            ("shards = \"two\"", "shards = two: expected a number ("),
+            ("node_id = 99999999999", "node_id = 99999999999: expected a number ("),
         ] {
             fs::write(&path, wrong).unwrap();
             let text = Options::read(&flags).unwrap_err();
             assert!(text.starts_with(&format!("{name}: {said}")), "{text}");
         }
+        fs::write(&path, "shards = 1\n\n[kafka\n").unwrap();
+        let text = Options::read(&flags).unwrap_err();
+        assert!(text.starts_with(&format!("{name}, line 3: ")), "{text}");
         fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn more_than_the_machine_has_is_said() {
+        let machine = Machine { cpus: vec![0, 1], quota: None, memory: 4 << 30 };
+        assert_eq!(doubts(2, 4 << 30, &machine), [""; 0]);
+        let said = doubts(3, 5 << 30, &machine);
+        assert!(said[0].starts_with("3 cores are asked for, and there are CPUs for 2"), "{said:?}");
+        assert!(said[1].starts_with("memory of 5GiB is asked for, and there are 4096MiB"), "{said:?}");
     }
 
     #[test]

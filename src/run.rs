@@ -71,6 +71,9 @@ fn run(options: Options, repair_only: bool, accept_loss: bool) -> Result<(), Str
         .log_internal_errors(false)
         .init();
     let _held = directory::hold(&options.data_dir)?;
+    if !repair_only {
+        options.doubts.iter().for_each(|text| tracing::warn!("{text}"));
+    }
     raise_open_files();
     let (said, hear) = mpsc::channel();
     let on_signal = said.clone();

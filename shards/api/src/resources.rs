@@ -76,13 +76,14 @@ fn altered(answers: Vec<Answer>) -> Result<Altered, Failure> {
 fn resource_of(named: &Named) -> Result<Resource, Failure> {
     let wrong = |message: String| Err((ErrorCode::InvalidRequest, Some(message.into())));
     match named.kind {
+        TOPIC if named.name.is_empty() => wrong("Default topic resources are not allowed.".into()),
         TOPIC => Ok(Resource::Topic(named.name.clone())),
         BROKER if named.name.is_empty() => Ok(Resource::Broker(None)),
         BROKER => match named.name.parse() {
             Ok(id) => Ok(Resource::Broker(Some(NodeId(id)))),
-            Err(_) => wrong(format!("Broker id must be an integer, but it is: {}", named.name)),
+            Err(_) => wrong(format!("Node id must be an integer, but it is: {}", named.name)),
         },
         GROUP => Ok(Resource::Group(named.name.clone())),
-        other => wrong(format!("Unsupported resource type: {other}")),
+        other => wrong(format!("Unknown resource type {other}")),
     }
 }

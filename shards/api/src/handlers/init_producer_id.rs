@@ -16,7 +16,11 @@ pub(crate) fn start(request: InitProducerIdRequest, cx: &mut Context<'_>) -> Sta
         Some(false) => return Started::Done(failed(ErrorCode::UnsupportedVersion, cx)),
         None => {}
     }
-    // Without a transactional id the producer's own id and epoch are not looked at: it gets a new id.
+    // An id without an epoch, or an epoch without an id, is a client's mistake (KIP-360).
+    if (request.producer_id.0 == -1) != (request.producer_epoch == -1) {
+        return Started::Done(failed(ErrorCode::InvalidRequest, cx));
+    }
+    // Without a transactional id they are not looked at otherwise: the producer gets a new id.
     if let Some(id) = cx.shared.producer_ids.take() {
         return Started::Done(granted(id, cx));
     }

@@ -125,6 +125,16 @@ fn configs_are_replaced_in_every_version() {
         }
     }
     assert_eq!(broker.image().topic("a").expect("made").overrides, before);
+    for (kind, name, message) in [
+        (2, "", "Default topic resources are not allowed."),
+        (4, "x", "Node id must be an integer, but it is: x"),
+        (99, "x", "Unknown resource type 99"),
+    ] {
+        let request = AlterConfigsRequest::default().with_resources(vec![replaced(kind, name, &[])]);
+        let refused = broker.call(2, &request).responses.remove(0);
+        let said = (refused.error_code, refused.error_message.as_deref());
+        assert_eq!(said, (code(ErrorCode::InvalidRequest), Some(message)), "{kind} {name}");
+    }
     let dry = AlterConfigsRequest::default().with_validate_only(true);
     let response = broker.call(2, &dry.with_resources(vec![replaced(2, "a", &[("retention.ms", Some("x"))])]));
     assert_eq!(response.responses[0].error_code, code(ErrorCode::InvalidConfig));

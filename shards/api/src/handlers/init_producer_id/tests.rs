@@ -1,6 +1,6 @@
 use heddle_controller::{Answer as Controller, Refusal};
 use heddle_model::ProducerId;
-use heddle_protocol::messages::{InitProducerIdRequest, InitProducerIdResponse, TransactionalId};
+use heddle_protocol::messages::{self, InitProducerIdRequest, InitProducerIdResponse, TransactionalId};
 use heddle_protocol::text;
 
 use crate::ask::{Answer, Ask, Target};
@@ -49,4 +49,22 @@ fn transactional_ids_and_failures() {
         world.answer(ticket, answer);
         assert_eq!(world.response::<InitProducerIdResponse>(conn, 4).1.error_code, 14, "retriable for producers");
     }
+}
+
+#[test]
+fn an_id_and_its_epoch_come_together_or_not_at_all() {
+    let mut world = World::new();
+    let conn = world.open(1);
+    for version in 3..=5 {
+        for (id, epoch) in [(5, -1), (-1, 3)] {
+            let half = request(None).with_producer_id(messages::ProducerId(id)).with_producer_epoch(epoch);
+            world.request(conn, 22, version, 1, &half);
+            let response = world.response::<InitProducerIdResponse>(conn, version).1;
+            assert_eq!((response.error_code, response.producer_id.0, response.producer_epoch), (42, -1, -1));
+        }
+    }
+    assert!(world.asks.is_empty());
+    let whole = request(None).with_producer_id(messages::ProducerId(5)).with_producer_epoch(3);
+    world.request(conn, 22, 5, 1, &whole);
+    assert!(matches!(world.next_ask(), (_, Target::Controller, _)), "a new id is taken");
 }
