@@ -168,8 +168,17 @@ fn look_through(batch: &Bytes, rules: &Rules, limit: usize) -> Result<Fit, Refus
 
 /// Runs off the turn.
 fn prepare(batch: &Bytes, rules: &Rules, recode_to: Option<(Codec, i32)>, max: usize) -> Prepared {
-    let fit = look_through(batch, rules, UNPACKED_BYTES_MAX)?;
-    let Some((codec, level)) = recode_to else { return Ok((fit, None)) };
+    let looked = look_through(batch, rules, UNPACKED_BYTES_MAX);
+    let Some((codec, level)) = recode_to else { return Ok((looked?, None)) };
+    // What is packed anew is written anew: there Kafka puts offset deltas right instead of refusing them.
+    let numbered = match looked {
+        Ok(_) => None,
+        Err(_) => heddle_records::renumber(batch, BATCH_BYTES_MAX).ok(),
+    };
+    let (fit, batch) = match &numbered {
+        Some(numbered) => (look_through(numbered, rules, UNPACKED_BYTES_MAX)?, numbered),
+        None => (looked?, batch),
+    };
     let recoded = heddle_records::recode(batch, codec, level, BATCH_BYTES_MAX).map_err(payload_refusal)?;
     if recoded.len() > max {
         return Err(Refusal::BatchTooLarge { bytes: recoded.len(), max });

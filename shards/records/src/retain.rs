@@ -55,7 +55,7 @@ fn joined(header: &Header, records: &[u8], limit: usize) -> Result<Bytes, Payloa
 
 /// `write_record` wants to know the number of headers first.
 #[derive(Clone)]
-struct HeadersOf<'a>(crate::Headers<'a>);
+pub(crate) struct HeadersOf<'a>(pub(crate) crate::Headers<'a>);
 
 impl<'a> Iterator for HeadersOf<'a> {
     type Item = (&'a [u8], Option<&'a [u8]>);

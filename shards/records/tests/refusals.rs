@@ -184,6 +184,18 @@ fn packed_records_are_looked_through() {
         let skipping = with_packed(&good, &compress(&[12, 0, 0, 2, 1, 1, 0], codec, -1));
         let expected = Err(Malformed::OffsetDelta { expected: 0, found: 1 }.into());
         assert_eq!(inspect(&skipping, 1 << 20, |_, _| ()), expected, "{codec:?}");
+        // Three records that all call themselves the first.
+        let same = with_packed(
+            &good,
+            &compress(&[12, 0, 2, 0, 1, 1, 0, 12, 0, 4, 0, 1, 1, 0, 12, 0, 6, 0, 1, 1, 0], codec, -1),
+        );
+        let numbered = renumber(&same, 1 << 20).expect("whole records");
+        let mut seen = Vec::new();
+        inspect(&numbered, 1 << 20, |record, _| seen.push((record.offset_delta, record.timestamp_delta)))
+            .expect("numbered");
+        assert_eq!(seen, [(0, 1), (1, 2), (2, 3)], "{codec:?}");
+        assert!(validate_shape(&numbered).is_ok());
+        assert!(renumber(&skipping, 1 << 20).is_err(), "{codec:?}: one record where three are said to be");
     }
 }
 

@@ -201,6 +201,27 @@ fn recoding_off_the_turn_keeps_the_order_of_arrival() {
     }
 }
 
+/// Where Kafka packs a batch anew it counts its records itself. Elsewhere it fails on such a batch, or keeps what nobody can
+/// read back in order.
+#[test]
+fn wrong_offset_deltas_are_put_right_where_the_batch_is_packed_anew() {
+    let mut wrong = builder(&["a", "b"]).build().to_vec();
+    // Of the second record; each says its own length first.
+    let at = 62 + usize::from(wrong[61]) / 2 + 3;
+    assert_eq!(wrong[at], 2, "1, in zigzag");
+    wrong[at] = 10;
+    let crc = crc32c::crc32c(&wrong[21..]);
+    wrong[17..21].copy_from_slice(&crc.to_be_bytes());
+    let wrong = bytes::Bytes::from(wrong);
+    let compression = Compression::Broker { codec: Codec::Zstd, level: 3 };
+    let mut bench = Bench::new(TopicSettings { compression, ..TopicSettings::default() });
+    assert_eq!(base(&bench.append(wrong.clone())), 0);
+    assert_eq!(base(&bench.append(batch(&["c"]))), 2);
+    assert_eq!(bench.values(0), ["a", "b", "c"]);
+    let mut bench = Bench::new(TopicSettings::default());
+    assert!(matches!(bench.append(wrong), Answer::Refused(Refusal::InvalidRecord { .. })));
+}
+
 #[test]
 fn append_time_is_stamped_and_told() {
     let mut bench =
