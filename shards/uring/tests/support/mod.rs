@@ -26,6 +26,8 @@ const TOIL: Token = Token { owner: u32::MAX, seq: 0 };
 pub enum Mail {
     /// Do this.
     Do(Vec<Effect>),
+    /// Do this without a look at what has happened meanwhile, which comes again in the next turn.
+    DoBlindly(Vec<Effect>),
     /// Send this many numbered letters to that core.
     Write {
         to: ShardId,
@@ -55,6 +57,8 @@ pub enum Mail {
 pub struct Puppet {
     alarm: Option<Mono>,
     toil_until: Option<Mono>,
+    /// Connections it has let go, until they are closed.
+    gone: Vec<ConnId>,
 }
 
 impl Machine for Puppet {
@@ -62,12 +66,27 @@ impl Machine for Puppet {
 
     fn turn(&mut self, turn: Turn<'_, Mail>, out: &mut Out<Mail>) {
         let outside = ShardId::OUTSIDE;
+        let is_blind = turn.mail.iter().any(|(_, mail)| matches!(mail, Mail::DoBlindly(_)));
         let toil = |event: &Event| matches!(event, Event::Worked { token: TOIL, .. });
-        let seen = turn.events.drain(..).filter(|event| !toil(event));
-        out.mail.extend(seen.map(|event| (outside, Mail::Saw(event))));
+        let taken = if is_blind { 0 } else { turn.events.len() };
+        let seen = turn.events.drain(..taken).filter(|event| !toil(event));
+        for event in seen {
+            match &event {
+                Event::Received { conn, .. } => assert!(!self.gone.contains(conn), "what came in goes along"),
+                Event::Closed { conn } => self.gone.retain(|gone| gone != conn),
+                _ => {}
+            }
+            out.mail.push((outside, Mail::Saw(event)));
+        }
         for (from, mail) in turn.mail.drain(..) {
             match mail {
-                Mail::Do(effects) => out.effects.extend(effects),
+                Mail::Do(effects) | Mail::DoBlindly(effects) => {
+                    self.gone.extend(effects.iter().filter_map(|effect| match effect {
+                        Effect::Move { conn, .. } => Some(*conn),
+                        _ => None,
+                    }));
+                    out.effects.extend(effects);
+                }
                 Mail::Write { to, letters } => out.mail.extend((0..letters).map(|n| (to, Mail::Letter(n)))),
                 Mail::Letter(number) => out.mail.push((outside, Mail::SawLetter { from, number })),
                 Mail::Wake(us) => self.alarm = Some(turn.now.mono.plus_us(us)),
