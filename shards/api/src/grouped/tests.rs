@@ -324,7 +324,7 @@ fn groups_are_listed_described_and_deleted_in_every_version() {
         assert_eq!(names, ["g", "simple"]);
         let state = if version >= 4 { "CompletingRebalance" } else { "" };
         assert_eq!(listed.groups[0].group_state.as_str(), state);
-        assert_eq!(listed.groups[0].group_type.as_str(), if version >= 5 { "Classic" } else { "" });
+        assert_eq!(listed.groups[0].group_type.as_str(), if version >= 5 { "classic" } else { "" });
     }
     for version in 0..=6 {
         let request = DescribeGroupsRequest::default().with_groups(vec![group("g"), group("none")]);

@@ -47,5 +47,6 @@ fn describe(group: &Listed, version: i16) -> ListedGroup {
         .with_group_id(GroupId(text(group.group.as_str())))
         .with_protocol_type(text(group.protocol_type.as_str()));
     let listed = if version >= 4 { listed.with_group_state(text(group.state.name())) } else { listed };
-    if version >= 5 { listed.with_group_type(text(group.kind.name())) } else { listed }
+    // In small letters, unlike the states (KIP-848).
+    if version >= 5 { listed.with_group_type(text(&group.kind.name().to_ascii_lowercase())) } else { listed }
 }
