@@ -17,9 +17,10 @@ def test_a_full_group_takes_no_more_members(make_broker, topic):
     protocol = "consumer"
     broker = make_broker(sets=SHORT_SESSIONS + ["group.consumer.max.size=1"])
     create_topic(broker, topic, 2)
-    first, second = consumer(broker, topic, protocol), consumer(broker, topic, protocol)
+    first = consumer(broker, topic, protocol)
     while not first.assignment():
         assert first.poll(0.05) is None
+    second = consumer(broker, topic, protocol)
     error = second.poll(20).error()
     assert error.code() == KafkaError.GROUP_MAX_SIZE_REACHED or "maximum" in error.str().lower(), error
     second.close()
