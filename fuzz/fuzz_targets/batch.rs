@@ -35,8 +35,8 @@ fn read_all_ways(bytes: &[u8]) {
         if deep.is_ok() {
             let payload = payload(&batch, LIMIT).expect("validated");
             assert_eq!(records(&payload, header.count).filter(Result::is_ok).count(), header.count as usize);
-            assert_eq!(retain(&batch, 1, LIMIT, |_| true).expect("validated"), batch);
-            let bare = retain(&batch, 1, LIMIT, |_| false).expect("validated");
+            assert_eq!(retain(&batch, 1, LIMIT, |all| vec![true; all.len()]).expect("validated"), batch);
+            let bare = retain(&batch, 1, LIMIT, |all| vec![false; all.len()]).expect("validated");
             assert!(crc_is_right(&bare) && bare.len() == HEADER_BYTES);
             let plain = recode(&batch, Codec::None, 0, LIMIT).expect("validated");
             assert!(validate_shape(&plain).is_ok());

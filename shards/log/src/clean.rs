@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use heddle_model::limits::BATCH_BYTES_MAX;
 use heddle_model::{Codec, Offset, Term};
-use heddle_records::{Header, batches, payload, records, retain};
+use heddle_records::{Header, Record, batches, payload, records, retain};
 
 use crate::keymap::{Hashed, KeyMap};
 use crate::segment::{NO_TIMESTAMP, Span};
@@ -67,6 +67,7 @@ pub(crate) fn map_span(
     from: Offset,
 ) -> Result<Mapped, Unreadable> {
     map.begin_span(span.base, span.next);
+    let (mut keys, mut offsets) = (Vec::new(), Vec::new());
     for batch in batches(content(bytes, span)?) {
         let (header, batch) = batch.map_err(|_| NO_BATCHES)?;
         if header.base_offset < from || is_opaque(&header) || rules.live.contains(&header.base_offset) {
@@ -79,18 +80,24 @@ pub(crate) fn map_span(
             map.keep_span();
             continue;
         };
+        keys.clear();
+        offsets.clear();
         for record in records(&unpacked, header.count) {
             let Ok(record) = record else {
                 map.keep_span();
                 break;
             };
             let offset = header.base_offset.plus(i64::from(record.offset_delta));
-            if let Some(key) = record.key
-                && offset >= from
-                && !map.note(Hashed::of(key), offset)
-            {
+            if let Some(key) = record.key.filter(|_| offset >= from) {
+                keys.push(Hashed::of(key));
+                offsets.push(offset);
+            }
+        }
+        map.fetch(&keys);
+        for (key, offset) in keys.iter().zip(&offsets) {
+            if !map.note(*key, *offset) {
                 map.keep_span();
-                return Ok(Mapped::Upto(offset));
+                return Ok(Mapped::Upto(*offset));
             }
         }
     }
@@ -117,13 +124,9 @@ pub(crate) fn retain_span(
         let left = if is_opaque(&header) {
             None
         } else {
-            retain(&batch, level_of(&header), BATCH_BYTES_MAX, |record| {
-                let offset = header.base_offset.plus(i64::from(record.offset_delta));
-                let Some(key) = record.key else { return false };
-                let is_spent = record.value.is_none() && drop_tombstones && !*opaque;
-                !is_spent && !map.replaces(Hashed::of(key), offset)
-            })
-            .ok()
+            let drop_tombstones = drop_tombstones && !*opaque;
+            let stays = |all: &[Record<'_>]| what_stays(map, &header, all, drop_tombstones);
+            retain(&batch, level_of(&header), BATCH_BYTES_MAX, stays).ok()
         };
         *opaque |= left.is_none();
         let bytes = left.unwrap_or(batch);
@@ -139,6 +142,18 @@ pub(crate) fn retain_span(
         }
     }
     Ok(kept)
+}
+
+/// Of each record, whether it is the newest of its key, and no tombstone that is to go.
+fn what_stays(map: &KeyMap, header: &Header, all: &[Record<'_>], drop_tombstones: bool) -> Vec<bool> {
+    let is_candidate = |record: &Record<'_>| !(drop_tombstones && record.value.is_none());
+    let key_of = |record: &Record<'_>| record.key.filter(|_| is_candidate(record)).map(Hashed::of);
+    let keys: Vec<Option<Hashed>> = all.iter().map(key_of).collect();
+    map.fetch(keys.iter().flatten());
+    let offset_of = |record: &Record<'_>| header.base_offset.plus(i64::from(record.offset_delta));
+    let is_newest =
+        |(key, record): (Option<Hashed>, &Record<'_>)| key.is_some_and(|key| !map.replaces(key, offset_of(record)));
+    keys.into_iter().zip(all).map(is_newest).collect()
 }
 
 /// Each codec's own default.

@@ -17,7 +17,6 @@ const SPANS_MAX: usize = 1 << 17;
 
 /// A span whose records were noted.
 struct Noted {
-    base: Offset,
     next: Offset,
     /// Records in it that are the newest of their keys.
     newest: u32,
@@ -29,7 +28,8 @@ struct Noted {
 pub(crate) struct KeyMap {
     slots: Vec<Slot>,
     len: usize,
-    /// By offset.
+    /// Where each span begins, in order, and apart from the rest: they are searched for each record.
+    bases: Vec<Offset>,
     spans: Vec<Noted>,
 }
 
@@ -54,17 +54,21 @@ impl KeyMap {
     pub(crate) fn within(budget: usize, keys: u64) -> KeyMap {
         let needed = usize::try_from(keys).map_or(usize::MAX, |keys| keys.saturating_add(keys / 6).saturating_add(8));
         let slots = (budget / SLOT_BYTES).min(needed).max(SLOTS_MIN);
-        KeyMap { slots: vec![[0; 3]; slots], len: 0, spans: Vec::new() }
+        KeyMap { slots: vec![[0; 3]; slots], len: 0, bases: Vec::new(), spans: Vec::new() }
     }
 
     pub(crate) fn bytes(&self) -> usize {
         self.slots.len() * SLOT_BYTES
     }
 
+    /// Where the search for a key begins: its hash, scaled to the table.
+    fn home(&self, key: Hashed) -> usize {
+        ((u128::from(key.0[0]) * self.slots.len() as u128) >> 64) as usize
+    }
+
     /// Where the key stands, or the empty slot where it would.
     fn slot(&self, key: Hashed) -> usize {
-        let slots = self.slots.len() as u64;
-        let mut at = (key.0[0] % slots) as usize;
+        let mut at = self.home(key);
         while self.slots[at][2] != 0 && self.slots[at][..2] != key.0 {
             at = (at + 1) % self.slots.len();
         }
@@ -74,7 +78,8 @@ impl KeyMap {
     /// What is noted from here on stands in this span, behind all before it.
     pub(crate) fn begin_span(&mut self, base: Offset, next: Offset) {
         if self.spans.len() < SPANS_MAX {
-            self.spans.push(Noted { base, next, newest: 0, kept: false });
+            self.bases.push(base);
+            self.spans.push(Noted { next, newest: 0, kept: false });
         }
     }
 
@@ -88,17 +93,22 @@ impl KeyMap {
     /// Whether newer records than those of the span that begins at `base` are known for all its keys, and nothing else
     /// in it stays.
     pub(crate) fn replaces_span(&self, base: Offset) -> bool {
-        let at = self.spans.binary_search_by_key(&base, |noted| noted.base);
-        at.is_ok_and(|at| self.spans[at].newest == 0 && !self.spans[at].kept)
+        self.bases.binary_search(&base).is_ok_and(|at| self.spans[at].newest == 0 && !self.spans[at].kept)
     }
 
     /// The span that holds a record gained or lost a newest one.
     fn count(&mut self, offset: Offset, by: i32) {
-        let is_last = self.spans.last().is_some_and(|last| last.base <= offset);
-        let behind = if is_last { self.spans.len() } else { self.spans.partition_point(|noted| noted.base <= offset) };
+        let is_last = self.bases.last().is_some_and(|last| *last <= offset);
+        let behind = if is_last { self.bases.len() } else { self.bases.partition_point(|base| *base <= offset) };
         if let Some(noted) = self.spans[..behind].last_mut().filter(|noted| offset < noted.next) {
             noted.newest = noted.newest.saturating_add_signed(by);
         }
+    }
+
+    /// Have the places of these keys near: the memory is asked for all of them at once, while each is looked up after the
+    /// other.
+    pub(crate) fn fetch<'a>(&self, keys: impl IntoIterator<Item = &'a Hashed>) {
+        std::hint::black_box(keys.into_iter().fold(0, |near, key| near ^ self.slots[self.home(*key)][2]));
     }
 
     /// A record of the key stands at `offset`, beyond all noted before. False: there is no room for another key.

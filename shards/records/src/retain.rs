@@ -8,7 +8,7 @@ use crate::payload::{codec_of, unpack};
 use crate::record::write_record;
 use crate::{Header, PayloadError, Record, compress, records};
 
-/// The batch with only the records that `keep` wants. It keeps its offset range, codec, producer and leader epoch;
+/// The batch with only the records that `keep` wants, which sees all of them and says so for each. It keeps its offset range, codec, producer and leader epoch;
 /// records keep their offsets and times. With nothing left it is a bare header (count 0), which still tells the
 /// producer's last sequence; whether that is worth keeping the caller decides. With all kept, it is the batch itself.
 /// `level` as in `compress`, `limit` bounds the unpacked bytes.
@@ -16,16 +16,18 @@ pub fn retain(
     batch: &Bytes,
     level: i32,
     limit: usize,
-    mut keep: impl FnMut(&Record<'_>) -> bool,
+    keep: impl FnOnce(&[Record<'_>]) -> Vec<bool>,
 ) -> Result<Bytes, PayloadError> {
     let (header, payload) = unpack(batch, limit)?;
     let codec = codec_of(&header)?;
     let mut kept = Vec::new();
     let mut count = 0;
     let mut max_timestamp = i64::MIN;
-    for record in records(&payload, header.count) {
-        let record = record?;
-        if keep(&record) {
+    let all = records(&payload, header.count).collect::<Result<Vec<Record<'_>>, _>>()?;
+    let stays = keep(&all);
+    assert_eq!(stays.len(), all.len(), "each record stays or goes");
+    for (record, stays) in all.into_iter().zip(stays) {
+        if stays {
             let Record { offset_delta, timestamp_delta, key, value, headers } = record;
             write_record(&mut kept, offset_delta, timestamp_delta, key, value, HeadersOf(headers));
             max_timestamp = max_timestamp.max(header.timestamp_of(timestamp_delta));
