@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use heddle_api::ApiConfig;
 use heddle_controller::Broker;
@@ -19,6 +20,9 @@ use crate::directory;
 use crate::level::log;
 use crate::options::Options;
 use crate::signals;
+
+/// Signals this close together are one wish to stop: `timeout` signals the process and, at once, its group.
+const ONE_WISH: Duration = Duration::from_secs(1);
 
 /// Standard error, where a line that cannot be written is dropped: the log may be a file on the disk that is full, and
 /// that must not end the broker (trap 18).
@@ -96,19 +100,22 @@ fn run(options: Options, repair_only: bool, accept_loss: bool) -> Result<(), Str
     let admin = bound.map(|bound| bound.serve(running.clone(), options.data_dir.clone())).transpose()?;
 
     let mut failed = None;
-    let (mut ended, mut stopping) = (0, false);
+    let (mut ended, mut stopping): (u16, Option<Instant>) = (0, None);
     while ended < options.shards {
         let Ok(said) = hear.recv() else { return Err("all cores went away without a word".into()) };
         match said {
-            Said::Signal if stopping => {
-                tracing::warn!("asked again: ends at once");
-                std::process::exit(1);
-            }
-            Said::Signal => {
-                tracing::info!("stopping; asked again, it ends at once");
-                stopping = true;
-                running.stop();
-            }
+            Said::Signal => match stopping {
+                None => {
+                    tracing::info!("stopping; asked again after a second, it ends at once");
+                    stopping = Some(Instant::now());
+                    running.stop();
+                }
+                Some(first) if first.elapsed() < ONE_WISH => {}
+                Some(_) => {
+                    tracing::warn!("asked again: ends at once");
+                    std::process::exit(1);
+                }
+            },
             Said::Core(FromCore::Mail(Mail::Notice(notice))) => {
                 if let Some(text) = on_notice(notice, &options, admin.as_ref()) {
                     failed.get_or_insert(text);

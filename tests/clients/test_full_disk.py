@@ -133,6 +133,7 @@ def test_a_full_disk_refuses_records_and_nothing_else(small_disk, tmp_path):
         free = os.statvfs(small_disk)
         assert "records are refused" in broker.log(), f"{free.f_bavail * free.f_bsize} bytes are free:\n{broker.log()}"
         assert broker.log().count("settling failed") <= 4, "trouble that lasts is said once"
+        assert "delete topics or lower their retention" in broker.log(), "the operator is told what to do"
         assert broker.get("/health")[0] == 200
 
         # Readers read, all of it, and topics can be made and removed.

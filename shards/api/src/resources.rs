@@ -1,6 +1,6 @@
 //! The resources whose configs a client may name, and the change of several at once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use heddle_controller::{Answer as Controller, Change, ConfigChange, Refused, Resource};
 use heddle_model::NodeId;
@@ -12,6 +12,8 @@ use crate::controlled::{Failure, controller_answer, failure};
 /// Kafka's numbers of resource types (`ConfigResource.Type`).
 pub(crate) const TOPIC: i8 = 2;
 pub(crate) const BROKER: i8 = 4;
+pub(crate) const BROKER_LOGGER: i8 = 8;
+pub(crate) const CLIENT_METRICS: i8 = 16;
 pub(crate) const GROUP: i8 = 32;
 
 /// A resource as the wire names it.
@@ -22,27 +24,33 @@ pub(crate) struct Named {
 }
 
 /// The resources of one request: those the controller is asked about, and those that are wrong without asking.
-#[derive(Default)]
 pub(crate) struct Changes {
     pub asked: Vec<ConfigChange>,
     entries: Vec<(Named, Result<Resource, Failure>)>,
-    seen: BTreeSet<Named>,
 }
 
 impl Changes {
-    pub fn add(&mut self, named: Named, change: Result<Change, Failure>) {
-        if !self.seen.insert(named.clone()) {
-            // The controller refuses what it is asked about twice; the answer has each resource once.
-            if let (Ok(resource), Ok(change)) = (resource_of(&named), change) {
-                self.asked.push(ConfigChange { resource, change });
-            }
-            return;
+    /// A resource that is named more than once is refused each time, before any other is looked at.
+    pub fn of(changes: Vec<(Named, Result<Change, Failure>)>) -> Changes {
+        let mut times: BTreeMap<Named, usize> = BTreeMap::new();
+        for (named, _) in &changes {
+            *times.entry(named.clone()).or_default() += 1;
         }
-        let entry = resource_of(&named).and_then(|resource| {
-            self.asked.push(ConfigChange { resource: resource.clone(), change: change? });
+        let mut asked = Vec::new();
+        let mut entry = |named: &Named, change: Result<Change, Failure>| {
+            if times[named] > 1 {
+                return wrong("Each resource must appear at most once.".into());
+            }
+            let resource = resource_of(named)?;
+            asked.push(ConfigChange { resource: resource.clone(), change: change? });
             Ok(resource)
+        };
+        let entries = changes.into_iter().map(|(named, change)| {
+            let entry = entry(&named, change);
+            (named, entry)
         });
-        self.entries.push((named, entry));
+        let entries = entries.collect();
+        Changes { asked, entries }
     }
 
     /// Each resource with its outcome, in the order of the request.
@@ -74,7 +82,6 @@ fn altered(answers: Vec<Answer>) -> Result<Altered, Failure> {
 }
 
 fn resource_of(named: &Named) -> Result<Resource, Failure> {
-    let wrong = |message: String| Err((ErrorCode::InvalidRequest, Some(message.into())));
     match named.kind {
         TOPIC if named.name.is_empty() => wrong("Default topic resources are not allowed.".into()),
         TOPIC => Ok(Resource::Topic(named.name.clone())),
@@ -84,6 +91,21 @@ fn resource_of(named: &Named) -> Result<Resource, Failure> {
             Err(_) => wrong(format!("Node id must be an integer, but it is: {}", named.name)),
         },
         GROUP => Ok(Resource::Group(named.name.clone())),
-        other => wrong(format!("Unknown resource type {other}")),
+        other => wrong(not_there(other).map_or_else(|| format!("Unknown resource type {other}"), str::to_owned)),
+    }
+}
+
+fn wrong(message: String) -> Result<Resource, Failure> {
+    Err((ErrorCode::InvalidRequest, Some(message.into())))
+}
+
+/// What Kafka configures and this broker does not have, in words for the operator.
+pub(crate) fn not_there(kind: i8) -> Option<&'static str> {
+    match kind {
+        BROKER_LOGGER => {
+            Some("This broker has no loggers with levels of their own: --log-level is given at its start.")
+        }
+        CLIENT_METRICS => Some("This broker does not collect the metrics of clients (KIP-714)."),
+        _ => None,
     }
 }

@@ -240,6 +240,16 @@ pub enum Fault {
     Io(i32),
 }
 
+impl Fault {
+    /// What the operator can do about it while the broker runs, to stand behind the fault; empty: nothing that is known.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Fault::NoSpace => " (free some, delete topics or lower their retention: writes resume by themselves)",
+            Fault::NotFound | Fault::AlreadyExists | Fault::Io(_) => "",
+        }
+    }
+}
+
 /// In the words of the system's own messages.
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -226,7 +226,7 @@ impl Replica {
                 Output::Settled(mark) => self.on_settled(mark, world),
                 Output::Read { id, result } => self.on_read(id, result, world),
                 Output::Found { id, result } => self.on_found(id, result, world),
-                Output::Trouble(fault) => self.report(format!("settling failed: {fault}"), world),
+                Output::Trouble(fault) => self.report(format!("settling failed: {fault}{}", fault.remedy()), world),
                 Output::Compacted => {}
                 Output::CompactionFailed(why) => self.report(format!("compaction failed: {why}"), world),
                 Output::Removed => world.news.push(News::Removed { replica: self.number }),

@@ -190,7 +190,9 @@ impl Shard {
         if refusing != self.budget.refusing {
             self.budget.refusing = refusing;
             let (me, trouble) = (self.me, self.journals[0].trouble());
-            let why = trouble.map_or("segments cannot be written".into(), |(path, fault)| format!("{path}: {fault}"));
+            let why = trouble.map_or("segments cannot be written".into(), |(path, fault)| {
+                format!("{path}: {fault}{}", fault.remedy())
+            });
             if refusing {
                 let text = "and the journal or the memory is as full as it may get";
                 self.log(Level::Error, format!("core {me}: records are refused: {why}, {text}"));

@@ -45,7 +45,8 @@ impl Shard {
             } else {
                 "the journal goes on in another file as soon as it can"
             };
-            let text = format!("core {me}: {path} cannot be written: {fault}; {then}");
+            let remedy = if for_good { "" } else { fault.remedy() };
+            let text = format!("core {me}: {path} cannot be written: {fault}{remedy}; {then}");
             self.log(Level::Error, text);
         }
     }

@@ -11,13 +11,13 @@ use crate::controlled::ask_controller;
 use crate::resources::{Changes, Named};
 
 pub(crate) fn start(request: AlterConfigsRequest, cx: &mut Context<'_>) -> Started {
-    let mut changes = Changes::default();
-    for resource in request.resources {
+    let changes = request.resources.into_iter().map(|resource| {
         let named = Named { kind: resource.resource_type, name: resource.resource_name.to_string() };
         let configs = resource.configs.into_iter();
         let configs = configs.map(|config| (config.name.to_string(), config.value.map(|value| value.to_string())));
-        changes.add(named, Ok(Change::Replace(configs.collect())));
-    }
+        (named, Ok(Change::Replace(configs.collect())))
+    });
+    let changes = Changes::of(changes.collect());
     if !changes.asked.is_empty() {
         let ask = Ask::AlterConfigs { resources: changes.asked.clone(), validate_only: request.validate_only };
         ask_controller(cx, ask, 0);

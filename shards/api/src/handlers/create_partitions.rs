@@ -1,6 +1,6 @@
 //! CreatePartitions (37), versions 0 to 3: a topic grows to a total count of partitions.
 
-use heddle_controller::{Answer as Controller, Ask, MorePartitions};
+use heddle_controller::{Answer as Controller, Ask, MorePartitions, Refusal, Refused};
 use heddle_model::NodeId;
 use heddle_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use heddle_protocol::messages::create_partitions_response::CreatePartitionsTopicResult;
@@ -31,13 +31,19 @@ fn finish(names: Vec<String>, answers: Vec<Answer>, cx: &mut Context<'_>) -> Rep
         Ok(Controller::CreatedPartitions(results)) => results
             .into_iter()
             .map(|topic| {
-                describe(&topic.name, topic.result.as_ref().map_or_else(failure, |()| (ErrorCode::None, None)))
+                describe(&topic.name, topic.result.as_ref().map_or_else(refusal, |()| (ErrorCode::None, None)))
             })
             .collect(),
         Ok(other) => unreachable!("CreatePartitions is answered by its results, not by {other:?}"),
         Err(failure) => names.iter().map(|name| describe(name, failure.clone())).collect(),
     };
     cx.respond(&CreatePartitionsResponse::default().with_results(results))
+}
+
+/// Of a topic that is not there Kafka says no more than the error: clients have a sentence of their own for it.
+fn refusal(refused: &Refused) -> Failure {
+    let (error, message) = failure(refused);
+    (error, message.filter(|_| refused.why != Refusal::UnknownTopicName))
 }
 
 fn describe(name: &str, (error, message): Failure) -> CreatePartitionsTopicResult {

@@ -11,7 +11,7 @@ use heddle_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse}
 use heddle_protocol::{ErrorCode, text};
 
 use crate::context::{Context, Started};
-use crate::resources::{BROKER, GROUP, TOPIC};
+use crate::resources::{BROKER, GROUP, TOPIC, not_there};
 
 /// Configs in one answer, give or take one resource's: any name is that of a group, and each group has all of them.
 const CONFIGS_MAX: usize = 250_000;
@@ -96,7 +96,10 @@ fn configs_of(
         GROUP if name.is_empty() => Err((ErrorCode::InvalidRequest, "Group name must not be empty".to_owned())),
         // A group need not exist to be configured.
         GROUP => Ok(image.describe_group(name)),
-        other => Err((ErrorCode::InvalidRequest, format!("Unsupported resource type: {other}"))),
+        other => {
+            let message = not_there(other).map_or_else(|| format!("Unsupported resource type: {other}"), str::to_owned);
+            Err((ErrorCode::InvalidRequest, message))
+        }
     }
 }
 

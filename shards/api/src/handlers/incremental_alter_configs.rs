@@ -12,11 +12,11 @@ use crate::controlled::{Failure, ask_controller};
 use crate::resources::{Changes, Named};
 
 pub(crate) fn start(request: IncrementalAlterConfigsRequest, cx: &mut Context<'_>) -> Started {
-    let mut changes = Changes::default();
-    for resource in request.resources {
+    let changes = request.resources.into_iter().map(|resource| {
         let named = Named { kind: resource.resource_type, name: resource.resource_name.to_string() };
-        changes.add(named, edits(resource));
-    }
+        (named, edits(resource))
+    });
+    let changes = Changes::of(changes.collect());
     if !changes.asked.is_empty() {
         let ask = Ask::AlterConfigs { resources: changes.asked.clone(), validate_only: request.validate_only };
         ask_controller(cx, ask, 0);

@@ -56,11 +56,14 @@ fn configs_are_described_in_every_version() {
             (2, "no body", ErrorCode::InvalidTopicException),
             (4, "2", ErrorCode::InvalidRequest),
             (4, "x", ErrorCode::InvalidRequest),
+            (8, "1", ErrorCode::InvalidRequest),
+            (16, "metrics", ErrorCode::InvalidRequest),
             (77, "a", ErrorCode::InvalidRequest),
         ] {
             let wrong = describe(&mut broker, version, kind, name, None);
             assert_eq!((wrong.error_code, wrong.configs.len()), (code(error), 0), "{kind} {name}");
-            assert!(wrong.error_message.is_some());
+            let said = wrong.error_message.expect("errors are explained");
+            assert_eq!((said.contains("--log-level"), said.contains("KIP-714")), (kind == 8, kind == 16), "{said}");
         }
     }
     let silent = DescribeConfigsResource::default().with_resource_type(2).with_resource_name(text("a"));
@@ -251,9 +254,9 @@ fn configs_are_edited_in_every_version() {
             alter(vec![edited(2, "a", &[("cleanup.policy", 3, Some("compact")), ("retention.ms", 1, None)])]);
         assert_eq!(answers[0].2, 0);
         assert_eq!(image.topic("a").expect("made").settings.retention_ms, 604_800_000);
-        // A resource that stands twice is answered once; what is wrong alone asks nobody.
-        let (answers, ..) = alter(vec![edited(2, "a", &[]), edited(2, "a", &[])]);
-        assert_eq!(answers, [(2, "a".to_owned(), invalid)]);
+        // A resource that stands twice is refused twice, whatever else is wrong; what is wrong alone asks nobody.
+        let (answers, asked, _) = alter(vec![edited(2, "a", &[("x", 9, None)]), edited(2, "a", &[])]);
+        assert_eq!((answers, asked), (vec![(2, "a".to_owned(), invalid); 2], 0));
         let (answers, asked, _) = alter(vec![edited(8, "1", &[])]);
         assert_eq!((answers[0].2, asked), (invalid, 0));
         assert_eq!(alter(vec![]).0, []);

@@ -174,10 +174,12 @@ fn topics_grow_in_every_version() {
         let response = broker.call(version, &CreatePartitionsRequest::default().with_topics(topics));
         let codes: Vec<i16> = response.results.iter().map(|one| one.error_code).collect();
         assert_eq!(codes, [0, code(ErrorCode::UnknownTopicOrPartition)]);
+        assert!(response.results.iter().all(|one| one.error_message.is_none()), "as in Kafka");
         assert_eq!(broker.image().topic("a").expect("made").partitions.len() as i32, now + 1);
         let topics = vec![more("a", now).with_assignments(None)];
         let response = broker.call(version, &CreatePartitionsRequest::default().with_topics(topics));
         assert_eq!(response.results[0].error_code, code(ErrorCode::InvalidPartitions));
+        assert!(response.results[0].error_message.is_some());
     }
 }
 
