@@ -5,7 +5,7 @@ use bytes::Bytes;
 use heddle_border::{Product, Work};
 use heddle_model::limits::{BATCH_BYTES_MAX, UNPACKED_BYTES_MAX};
 use heddle_model::{Codec, Compression, Now, TimestampType, TopicSettings};
-use heddle_records::{Malformed, PayloadError, Record};
+use heddle_records::{HEADER_BYTES, Malformed, PayloadError, Record};
 
 use crate::{Append, Origin, Refusal};
 
@@ -43,6 +43,10 @@ pub(crate) fn judge(append: &Append, settings: &TopicSettings, now: Now) -> Resu
     // Before the CRC, which costs the more the larger the batch is.
     check_size(batch.len(), settings)?;
     let header = heddle_records::validate_header(batch).map_err(refusal_of)?;
+    if header.base_offset.0 != 0 {
+        let base = header.base_offset;
+        return Err(invalid(&format!("The base offset of a client's record batch should be 0, but it is {base}")));
+    }
     if header.is_control() {
         return Err(invalid("Clients are not allowed to write control records"));
     }
@@ -56,6 +60,10 @@ pub(crate) fn judge(append: &Append, settings: &TopicSettings, now: Now) -> Resu
     let Some(codec) = header.codec() else {
         return Err(invalid("Unknown compression codec in the batch attributes"));
     };
+    if codec == Codec::Lz4 && heddle_records::is_linked_lz4(&batch[HEADER_BYTES..]) {
+        // The Java client reads no such frame, so its consumers would never get past the batch. Kafka refuses it, too.
+        return Err(invalid("Lz4 data is corrupt: blocks that depend on each other are not supported"));
+    }
     if codec == Codec::Zstd && !append.zstd_allowed {
         return Err(Refusal::UnsupportedCompression);
     }

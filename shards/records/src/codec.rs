@@ -17,6 +17,9 @@ const ZSTD_LEVEL_DEFAULT: i32 = 3;
 const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 /// The first reservation for unpacked bytes; more only as output really arrives.
 const UNPACKED_RESERVE_BYTES: usize = 64 * 1024;
+const LZ4_MAGIC: [u8; 4] = 0x184d_2204_u32.to_le_bytes();
+/// In the byte behind the magic: no block of the frame needs another one.
+const LZ4_INDEPENDENT: u8 = 0x20;
 /// What an `Unpacker` gives at a time, but for snappy, whose blocks are as large as their writer made them. Bytes.
 const PIECE_BYTES: usize = 64 * 1024;
 
@@ -64,6 +67,13 @@ pub fn decompress(packed: &[u8], codec: Codec, limit: usize) -> Result<Vec<u8>, 
         Codec::Snappy => snappy::unpack(packed, limit),
         Codec::Gzip | Codec::Lz4 | Codec::Zstd => drain(reader(packed, codec)?, codec, limit),
     }
+}
+
+/// Whether it is an lz4 frame whose blocks need those before them. `decompress` reads it; the Java client, and so Apache
+/// Kafka, does not.
+pub fn is_linked_lz4(packed: &[u8]) -> bool {
+    let frame = packed.strip_prefix(&LZ4_MAGIC);
+    frame.and_then(<[u8]>::first).is_some_and(|flags| flags & LZ4_INDEPENDENT == 0)
 }
 
 fn reader<'a>(packed: &'a [u8], codec: Codec) -> Result<Box<dyn Read + 'a>, PayloadError> {

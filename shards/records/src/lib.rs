@@ -20,7 +20,7 @@ mod validate;
 pub mod varint;
 
 pub use builder::BatchBuilder;
-pub use codec::{compress, decompress};
+pub use codec::{compress, decompress, is_linked_lz4};
 pub use error::{Malformed, PayloadError};
 pub use header::{HEADER_BYTES, Header};
 pub use inspect::{find_timestamp, inspect, max_timestamp_record};

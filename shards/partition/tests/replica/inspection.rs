@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use heddle_model::*;
 use heddle_partition::*;
-use heddle_records::{BatchBuilder, HEADER_BYTES, Header, set_append_time, set_create_time};
+use heddle_records::{BatchBuilder, HEADER_BYTES, Header, set_append_time, set_base_offset, set_create_time};
 
 use crate::bench::*;
 
@@ -90,6 +90,22 @@ fn packed_lies_and_garbage_are_refused_and_leave_no_trace() {
             assert_eq!(base(&bench.append(good)), 0, "nothing was appended");
         }
     }
+}
+
+/// What Apache Kafka refuses for the sake of its own clients, though it could be read here.
+#[test]
+fn a_base_offset_and_linked_lz4_blocks_are_refused() {
+    let mut bench = Bench::new(TopicSettings::default());
+    let good = timed(&[NOW, NOW, NOW], 60_000, Codec::Lz4).build();
+    let mut moved = good.to_vec();
+    set_base_offset(&mut moved, Offset(50));
+    let linked = saying(&good, HEADER_BYTES + 4, &[good[HEADER_BYTES + 4] & !0x20]);
+    for wrong in [moved.into(), linked] {
+        let answer = bench.append(wrong);
+        let Answer::Refused(Refusal::InvalidRecord { message, .. }) = &answer else { panic!("{answer:?}") };
+        assert!(message.contains("is 50") || message.contains("depend on each other"), "{message}");
+    }
+    assert_eq!(base(&bench.append(good)), 0, "nothing was appended");
 }
 
 /// The order of arrival is that of offsets also where one batch is looked through off the turn and the next is not.
