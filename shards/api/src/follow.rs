@@ -2,7 +2,7 @@
 //!
 //! A produce request that one core receives and another stores wakes two cores where one would do. A producer of one
 //! partition, or of a few that share a core, is better off there; `kafka-producer-perf-test` with one partition, on two
-//! CPUs that the client needs too, brings a third more records through and takes a third less of the broker's CPU. So a
+//! CPUs that the client needs too, brings 30 % more records through and takes 30 % less of the broker's CPU. So a
 //! connection whose answers to Produce come from one other core, nearly all and for a while, moves to it, unless that core
 //! is busy: then it is better that others do the network's share of its work.
 
