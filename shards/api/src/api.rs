@@ -24,7 +24,7 @@ use rustc_hash::FxHashMap;
 use crate::admit::{Admission, admit};
 use crate::ask::{Answer, View, Wish};
 use crate::config::ApiConfig;
-use crate::connection::Connection;
+use crate::connection::{Connection, FETCH};
 use crate::context::{Caller, Closed, Context, Flight, Reply, Shared, Started, WATCH};
 use crate::dispatch::APIS;
 use crate::fetch_sessions::FetchSessions;
@@ -36,7 +36,6 @@ use crate::stats::Stats;
 
 pub use reading::Reading;
 
-const FETCH: i16 = 1;
 pub struct Api {
     home: ShardId,
     /// Of our tokens.

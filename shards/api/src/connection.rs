@@ -16,8 +16,9 @@ const WAITING_BYTES_MAX: usize = 1024 * 1024;
 /// Answers handed out but not yet on the network, above which no further request starts. Bytes.
 const UNSENT_BYTES_MAX: usize = 1024 * 1024;
 
-const PRODUCE: i16 = 0;
-const FETCH: i16 = 1;
+/// Keys of the requests that a connection treats in their own way.
+pub(crate) const PRODUCE: i16 = 0;
+pub(crate) const FETCH: i16 = 1;
 
 pub(crate) struct Connection {
     pub peer: SocketAddr,

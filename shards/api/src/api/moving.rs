@@ -5,12 +5,10 @@ use heddle_border::{ConnId, Effect};
 
 use super::Api;
 use crate::ask::{View, Wish};
-use crate::connection::Connection;
+use crate::connection::{Connection, PRODUCE};
 use crate::dispatch::APIS;
 use crate::follow::Origin;
 use crate::jobs::JobId;
-
-const PRODUCE: i16 = 0;
 
 impl Api {
     /// An ask was answered there. Only Produce counts, and who fetches stays: fetch sessions live on their core.
