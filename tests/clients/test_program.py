@@ -1,5 +1,6 @@
 """The program as its user meets it: options, messages, the admin port."""
 
+import contextlib
 import re
 import signal
 import socket
@@ -177,20 +178,24 @@ def test_a_signal_is_a_clean_stop(make_broker, topic, sent):
     assert kcat(broker, "-C", "-t", topic, "-e", "-q", "-o", "beginning") == "kept\n"
 
 
-def test_a_second_signal_ends_at_once(make_broker, topic):
-    broker = make_broker()
-    kcat(broker, "-P", "-t", topic, stdin="kept\n")
+@contextlib.contextmanager
+def answers_that_nobody_reads(broker):
+    """A stop waits for them to leave."""
     with socket.socket() as slow:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         slow.connect(("127.0.0.1", broker.port))
         slow.settimeout(1)
         api_versions = bytes.fromhex("0000000a 0012 0000 00000001 ffff")
-        try:
-            # Answers that nobody reads: a stop waits for them to leave.
+        with contextlib.suppress(TimeoutError):
             while True:
                 slow.sendall(api_versions * 1000)
-        except TimeoutError:
-            pass
+        yield
+
+
+def test_a_second_signal_ends_at_once(make_broker, topic):
+    broker = make_broker()
+    kcat(broker, "-P", "-t", topic, stdin="kept\n")
+    with answers_that_nobody_reads(broker):
         broker.process.send_signal(signal.SIGTERM)
         with pytest.raises(subprocess.TimeoutExpired):
             broker.process.wait(timeout=1.2)
@@ -204,15 +209,7 @@ def test_signals_at_once_are_one_wish(make_broker, topic):
     """As `timeout` sends them, to the process and to its group."""
     broker = make_broker()
     kcat(broker, "-P", "-t", topic, stdin="kept\n")
-    with socket.socket() as slow:
-        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        slow.connect(("127.0.0.1", broker.port))
-        slow.settimeout(1)
-        try:
-            while True:
-                slow.sendall(bytes.fromhex("0000000a 0012 0000 00000001 ffff") * 1000)
-        except TimeoutError:
-            pass
+    with answers_that_nobody_reads(broker):
         # Of two kinds: the kernel keeps no two of the same that nobody took yet.
         broker.process.send_signal(signal.SIGTERM)
         broker.process.send_signal(signal.SIGINT)
