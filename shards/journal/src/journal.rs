@@ -260,10 +260,15 @@ impl Journal {
     }
 
     pub fn pressure(&self) -> Pressure {
+        self.pressure_of(self.ring.used_from(0, self.writer.place()))
+    }
+
+    /// The pressure if this much of the ring were used. Bytes.
+    pub(crate) fn pressure_of(&self, used: u64) -> Pressure {
         if self.writer.is_broken() || self.stuck().is_some() {
             return Pressure::Broken;
         }
-        let (used, capacity) = (self.ring.used(self.writer.place()), self.ring.capacity());
+        let capacity = self.ring.capacity();
         if self.is_out_of_space() || used * 8 >= capacity * 7 && capacity > 0 {
             Pressure::ControlOnly
         } else if used * 4 >= capacity * 3 && capacity > 0 || self.waiting_bytes() > JOURNAL_WAITING_BYTES {

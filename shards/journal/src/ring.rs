@@ -173,9 +173,10 @@ impl Ring {
         if self.growth_fails() { now.min(planned) } else { planned }
     }
 
-    /// Bytes of files in use; of `current`, only `written`.
-    pub fn used(&self, current: Option<(u32, u64)>) -> u64 {
+    /// Bytes of files in use from sequence `oldest` on; of `current`, only `written`.
+    pub fn used_from(&self, oldest: u64, current: Option<(u32, u64)>) -> u64 {
         let bytes = self.slots.iter().map(|(number, slot)| match (slot.state, current) {
+            (SlotState::Live(sequence), _) if sequence < oldest => 0,
             (SlotState::Live(_), Some((at, written))) if at == *number => written,
             (SlotState::Live(_), _) => slot.len,
             _ => 0,

@@ -59,7 +59,10 @@ impl Journal {
         let Some(current) = self.writer.sequence() else { return };
         let Some((&oldest, pinning)) = self.pins.first_key_value() else { return };
         let behind = self.pins.keys().filter(|file| **file != current).count();
-        let hurried = self.ring.is_stalled() || self.pressure() >= Pressure::SettleHard;
+        // What only waits for a frame that frees it does not hurry anybody: were those who just moved out of it asked to
+        // move again, they would fill the next files with themselves, for ever.
+        let needed = self.ring.used_from(oldest, self.writer.place());
+        let hurried = self.ring.is_stalled() || self.pressure_of(needed) >= Pressure::SettleHard;
         if !self.ring.is_stalled() && (oldest == current || (behind < 2 && !hurried)) {
             return;
         }

@@ -1,28 +1,13 @@
 //! Seeds that must hold, and lies that must not.
 
-use std::process::Command;
-
 use crate::{Lie, Plan, run_twice, run_with};
 
-/// Seeds of an ordinary test run; `scripts/sim` runs many more.
-const SEEDS: u64 = if cfg!(debug_assertions) { 25 } else { 140 };
+/// Seeds of an ordinary test run, the same ones each time, so that it says the same of the same code; `scripts/sim` finds.
+const SEEDS: u64 = if cfg!(debug_assertions) { 36 } else { 200 };
 
 #[test]
 fn seeds_hold() {
     let failures: Vec<String> = (0..SEEDS).filter_map(|seed| run_twice(seed).report()).collect();
-    assert!(failures.is_empty(), "{}", failures.join("\n"));
-}
-
-/// Seeds that no earlier commit tried, so that the ordinary test goes on finding. A failure prints the line that replays
-/// it; without git there is nothing new to try.
-#[test]
-fn seeds_of_this_commit_hold() {
-    let of = |what: &[&str]| Command::new("git").args(what).current_dir(env!("CARGO_MANIFEST_DIR")).output();
-    let Ok(head) = of(&["rev-parse", "--short=10", "HEAD"]) else { return };
-    let Ok(commit) = u64::from_str_radix(String::from_utf8_lossy(&head.stdout).trim(), 16) else { return };
-    let first = commit - commit % SEEDS;
-    println!("seeds {first} to {}", first + SEEDS / 2 - 1);
-    let failures: Vec<String> = (first..first + SEEDS / 2).filter_map(|seed| run_twice(seed).report()).collect();
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 

@@ -122,6 +122,43 @@ fn those_who_pin_the_oldest_file_are_named_a_few_at_a_time() {
     rig.restart();
 }
 
+/// Nobody writes any more, and tails that fit one file are carried along as often as the journal asks: it must stop asking,
+/// however they happen to lie.
+#[test]
+fn those_who_are_carried_along_come_to_rest() {
+    for seed in 0..40 {
+        let mut rig = Rig::new(seed, config());
+        let replicas: Vec<_> = (0..10).map(|_| rig.create()).collect();
+        let (small, large) = replicas.split_at(2);
+        small.iter().for_each(|replica| rig.append_batch(*replica, 200, 1));
+        large.iter().for_each(|replica| rig.append_batch(*replica, 5000 + seed as usize * 75, 1));
+        for part in [large, small, large] {
+            for replica in part {
+                let (state, tail) = rig.models[replica].last().1.clone().unwrap();
+                rig.restate(*replica, state, tail);
+            }
+            rig.settle();
+        }
+        let mut wanted = Vec::new();
+        let mut rounds = 0;
+        loop {
+            rig.flush();
+            wanted.clear();
+            rig.journal.wants(&mut wanted);
+            wanted.retain(|replica| rig.models[replica].durable == rig.models[replica].last().0);
+            rounds += wanted.len();
+            for replica in &wanted {
+                let (state, tail) = rig.models[replica].last().1.clone().unwrap();
+                rig.restate(*replica, state, tail);
+            }
+            if !rig.step() && wanted.is_empty() {
+                break;
+            }
+            assert!(rounds < 100, "seed {seed}: asked again and again");
+        }
+    }
+}
+
 /// Trap 18, this room's half.
 #[test]
 fn a_full_disk_refuses_growth_and_the_journal_goes_on_when_space_returns() {
