@@ -37,15 +37,7 @@ const MEMBER_BYTES_MIN: usize = 15;
 impl GroupMetadata {
     pub fn decode(value: Bytes) -> Result<GroupMetadata, Malformed> {
         let mut reader = Reader::new(value);
-        let version = reader.i16()?;
-        match version {
-            0..=3 => Self::decode_plain(&mut reader, version),
-            4 => Self::decode_flexible(&mut reader),
-            _ => Err(Malformed("version of a group's metadata")),
-        }
-    }
-
-    fn decode_plain(reader: &mut Reader, version: i16) -> Result<GroupMetadata, Malformed> {
+        let version = reader.version(4, 4)?;
         let protocol_type = reader.string()?.into();
         let generation = reader.i32()?;
         let protocol = reader.nullable_string()?.map(Text::from);
@@ -69,35 +61,6 @@ impl GroupMetadata {
                 session_timeout_ms,
                 subscription: reader.bytes()?,
                 assignment: reader.bytes()?,
-            });
-        }
-        Ok(GroupMetadata { protocol_type, generation, protocol, leader, since, members })
-    }
-
-    fn decode_flexible(reader: &mut Reader) -> Result<GroupMetadata, Malformed> {
-        let protocol_type = reader.compact_string()?.into();
-        let generation = reader.i32()?;
-        let protocol = reader.compact_nullable_string()?.map(Text::from);
-        let leader = reader.compact_nullable_string()?.map(MemberId::from);
-        let since = reader.i64()?;
-        let count = reader.compact_count(MEMBER_BYTES_MIN)?;
-        let mut members = Vec::with_capacity(count);
-        for _ in 0..count {
-            let member = reader.compact_string()?.into();
-            let instance = reader.compact_nullable_string()?.map(InstanceId::from);
-            let client_id = reader.compact_string()?.into();
-            let client_host = reader.compact_string()?.into();
-            let rebalance = reader.i32()?;
-            let session_timeout_ms = reader.i32()?;
-            members.push(StoredMember {
-                member,
-                instance,
-                client_id,
-                client_host,
-                rebalance_timeout_ms: if rebalance == -1 { session_timeout_ms } else { rebalance },
-                session_timeout_ms,
-                subscription: reader.compact_bytes()?,
-                assignment: reader.compact_bytes()?,
             });
             reader.skip_tagged()?;
         }

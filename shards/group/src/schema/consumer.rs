@@ -58,7 +58,8 @@ pub struct RegexValue {
 
 fn begin(value: Bytes) -> Result<Reader, Malformed> {
     let mut reader = Reader::new(value);
-    if reader.i16()? == 0 { Ok(reader) } else { Err(Malformed("version of a consumer group's record")) }
+    reader.version(0, 0)?;
+    Ok(reader)
 }
 
 impl EpochValue {
@@ -92,14 +93,14 @@ impl EpochValue {
 impl MemberValue {
     pub fn decode(value: Bytes) -> Result<MemberValue, Malformed> {
         let mut reader = begin(value)?;
-        let instance = reader.compact_nullable_string()?.map(InstanceId::from);
-        let rack = reader.compact_nullable_string()?.map(Text::from);
-        let client_id = reader.compact_string()?.into();
-        let client_host = reader.compact_string()?.into();
+        let instance = reader.nullable_string()?.map(InstanceId::from);
+        let rack = reader.nullable_string()?.map(Text::from);
+        let client_id = reader.string()?.into();
+        let client_host = reader.string()?.into();
         let subscribed = topics(&mut reader)?;
-        let regex = reader.compact_nullable_string()?.map(Text::from);
+        let regex = reader.nullable_string()?.map(Text::from);
         let rebalance_timeout_ms = reader.i32()?;
-        let assignor = reader.compact_nullable_string()?.map(Text::from);
+        let assignor = reader.nullable_string()?.map(Text::from);
         let mut classic = None;
         reader.tagged(|tag, field| {
             if tag == 0 {
@@ -145,11 +146,11 @@ impl ClassicValue {
             return Ok(None);
         }
         let session_timeout_ms = reader.i32()?;
-        let count = reader.compact_count(3)?;
+        let count = reader.count(3)?;
         let mut protocols = Vec::with_capacity(count);
         for _ in 0..count {
-            let name = reader.compact_string()?.into();
-            protocols.push(Protocol { name, metadata: reader.compact_bytes()? });
+            let name = reader.string()?.into();
+            protocols.push(Protocol { name, metadata: reader.bytes()? });
             reader.skip_tagged()?;
         }
         reader.skip_tagged()?;
@@ -246,10 +247,10 @@ pub fn encode_target(target: &[TopicPartitions]) -> Bytes {
 }
 
 fn topics(reader: &mut Reader) -> Result<Vec<TopicName>, Malformed> {
-    let count = reader.compact_count(1)?;
+    let count = reader.count(1)?;
     let mut topics = Vec::with_capacity(count.min(1024));
     for _ in 0..count {
-        topics.push(TopicName::from(reader.compact_string()?));
+        topics.push(TopicName::from(reader.string()?));
     }
     Ok(topics)
 }
@@ -260,11 +261,11 @@ fn put_topics(writer: &mut Writer, topics: &[TopicName]) {
 }
 
 fn partitions(reader: &mut Reader) -> Result<Vec<TopicPartitions>, Malformed> {
-    let count = reader.compact_count(18)?;
+    let count = reader.count(18)?;
     let mut topics = Vec::with_capacity(count);
     for _ in 0..count {
         let topic = TopicId(reader.uuid()?);
-        let indexes = reader.compact_count(4)?;
+        let indexes = reader.count(4)?;
         let mut partitions = Vec::with_capacity(indexes);
         for _ in 0..indexes {
             partitions.push(PartitionIndex(reader.i32()?));

@@ -20,18 +20,13 @@ pub struct StoredOffset {
 impl StoredOffset {
     pub fn decode(value: Bytes, order: u64) -> Result<StoredOffset, Malformed> {
         let mut reader = Reader::new(value);
-        let version = reader.i16()?;
-        if !(0..=4).contains(&version) {
-            return Err(Malformed("version of an offset commit"));
-        }
+        let version = reader.version(4, 4)?;
         let offset = Offset(reader.i64()?);
         let leader_epoch = if version >= 3 { reader.i32()? } else { -1 };
-        let metadata = if version >= 4 { reader.compact_string()? } else { reader.string()? };
+        let metadata = reader.string()?;
         let committed_at = reader.i64()?;
         let expires_at = if version == 1 { reader.i64()? } else { -1 };
-        if version >= 4 {
-            reader.skip_tagged()?;
-        }
+        reader.skip_tagged()?;
         Ok(StoredOffset {
             committed: CommittedOffset {
                 offset,

@@ -10,14 +10,26 @@ type Result<T> = std::result::Result<T, Malformed>;
 /// The longest text that Kafka's `string` can carry. Bytes.
 pub const TEXT_BYTES_MAX: usize = i16::MAX as usize;
 
-/// Consumes a record's key or value from its beginning.
+/// Consumes a record's key or value from its beginning. Lengths are varints in flexible versions (KIP-482), and each
+/// structure ends with tagged fields there.
 pub struct Reader {
     bytes: Bytes,
+    flexible: bool,
 }
 
 impl Reader {
     pub fn new(bytes: Bytes) -> Reader {
-        Reader { bytes }
+        Reader { bytes, flexible: false }
+    }
+
+    /// The version that a value begins with, at most `newest`; versions are flexible from `flexible` on.
+    pub fn version(&mut self, newest: i16, flexible: i16) -> Result<i16> {
+        let version = self.i16()?;
+        if !(0..=newest).contains(&version) {
+            return Err(Malformed("version of a value"));
+        }
+        self.flexible = version >= flexible;
+        Ok(version)
     }
 
     fn take(&mut self, count: usize) -> Result<Bytes> {
@@ -76,49 +88,34 @@ impl Reader {
         Ok(Some(text.to_owned()))
     }
 
+    /// A length as this version writes it; -1 is null. `plain` reads the other versions'.
+    fn length(&mut self, plain: impl FnOnce(&mut Reader) -> Result<i64>) -> Result<i64> {
+        if self.flexible { Ok(i64::from(self.varint()?) - 1) } else { plain(self) }
+    }
+
     pub fn nullable_string(&mut self) -> Result<Option<String>> {
-        let length = self.i16()?;
-        self.text(length.into())
+        let length = self.length(|reader| reader.i16().map(i64::from))?;
+        self.text(length)
     }
 
     pub fn string(&mut self) -> Result<String> {
         self.nullable_string()?.ok_or(Malformed("text is null"))
     }
 
-    pub fn bytes(&mut self) -> Result<Bytes> {
-        let length = usize::try_from(self.i32()?).map_err(|_| Malformed("bytes are null"))?;
-        self.take(length)
-    }
-
     pub fn nullable_bytes(&mut self) -> Result<Option<Bytes>> {
-        match self.i32()? {
+        match self.length(|reader| reader.i32().map(i64::from))? {
             -1 => Ok(None),
             length => self.take(usize::try_from(length).map_err(|_| Malformed("length"))?).map(Some),
         }
     }
 
-    pub fn compact_nullable_string(&mut self) -> Result<Option<String>> {
-        let length = i64::from(self.varint()?) - 1;
-        self.text(length)
-    }
-
-    pub fn compact_string(&mut self) -> Result<String> {
-        self.compact_nullable_string()?.ok_or(Malformed("text is null"))
-    }
-
-    pub fn compact_bytes(&mut self) -> Result<Bytes> {
-        let length = i64::from(self.varint()?) - 1;
-        self.take(usize::try_from(length).map_err(|_| Malformed("bytes are null"))?)
+    pub fn bytes(&mut self) -> Result<Bytes> {
+        self.nullable_bytes()?.ok_or(Malformed("bytes are null"))
     }
 
     /// How many elements follow, checked against what can be there if each takes at least `element_bytes`.
     pub fn count(&mut self, element_bytes: usize) -> Result<usize> {
-        let count = self.i32()?;
-        self.covered(count.into(), element_bytes)
-    }
-
-    pub fn compact_count(&mut self, element_bytes: usize) -> Result<usize> {
-        let count = i64::from(self.varint()?) - 1;
+        let count = self.length(|reader| reader.i32().map(i64::from))?;
         self.covered(count, element_bytes)
     }
 
@@ -132,10 +129,13 @@ impl Reader {
 
     /// Walks the tagged fields that end a flexible structure; `known` sees those it may want, each with its own reader.
     pub fn tagged(&mut self, mut known: impl FnMut(u32, Reader) -> Result<()>) -> Result<()> {
+        if !self.flexible {
+            return Ok(());
+        }
         for _ in 0..self.varint()? {
             let tag = self.varint()?;
             let length = self.varint()? as usize;
-            known(tag, Reader::new(self.take(length)?))?;
+            known(tag, Reader { bytes: self.take(length)?, flexible: true })?;
         }
         Ok(())
     }
