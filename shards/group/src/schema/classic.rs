@@ -101,3 +101,92 @@ impl GroupMetadata {
         writer.done()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn group() -> GroupMetadata {
+        GroupMetadata {
+            protocol_type: "consumer".into(),
+            generation: 7,
+            protocol: Some("range".into()),
+            leader: None,
+            since: 1_700_000_000_000,
+            members: vec![StoredMember {
+                member: "m".into(),
+                instance: Some("i".into()),
+                client_id: "c".into(),
+                client_host: "/h".into(),
+                rebalance_timeout_ms: 300_000,
+                session_timeout_ms: 45_000,
+                subscription: Bytes::from_static(b"subscription"),
+                assignment: Bytes::new(),
+            }],
+        }
+    }
+
+    /// As Kafka's schema lays out the other versions.
+    fn written(group: &GroupMetadata, version: i16) -> Bytes {
+        let mut writer = Writer::version(version);
+        let flexible = version >= 4;
+        let text = |writer: &mut Writer, text: Option<&str>| match (flexible, text) {
+            (true, text) => writer.compact_nullable_string(text),
+            (false, text) => writer.nullable_string(text),
+        };
+        let count =
+            |writer: &mut Writer, count| if flexible { writer.compact_count(count) } else { writer.count(count) };
+        let bytes =
+            |writer: &mut Writer, bytes| if flexible { writer.compact_bytes(bytes) } else { writer.bytes(bytes) };
+        text(&mut writer, Some(group.protocol_type.as_str()));
+        writer.i32(group.generation);
+        text(&mut writer, group.protocol.as_ref().map(Text::as_str));
+        text(&mut writer, group.leader.as_ref().map(MemberId::as_str));
+        if version >= 2 {
+            writer.i64(group.since);
+        }
+        count(&mut writer, group.members.len());
+        for member in &group.members {
+            text(&mut writer, Some(member.member.as_str()));
+            if version >= 3 {
+                text(&mut writer, member.instance.as_ref().map(InstanceId::as_str));
+            }
+            text(&mut writer, Some(member.client_id.as_str()));
+            text(&mut writer, Some(member.client_host.as_str()));
+            if version >= 1 {
+                writer.i32(member.rebalance_timeout_ms);
+            }
+            writer.i32(member.session_timeout_ms);
+            bytes(&mut writer, &member.subscription);
+            bytes(&mut writer, &member.assignment);
+            if flexible {
+                writer.no_tagged();
+            }
+        }
+        if flexible {
+            writer.no_tagged();
+        }
+        writer.done()
+    }
+
+    #[test]
+    fn every_version_is_read() {
+        let group = group();
+        assert_eq!(group.encode(), written(&group, 3));
+        for version in 0..=4 {
+            let mut expected = group.clone();
+            let member = &mut expected.members[0];
+            if version < 1 {
+                member.rebalance_timeout_ms = member.session_timeout_ms;
+            }
+            if version < 2 {
+                expected.since = -1;
+            }
+            if version < 3 {
+                expected.members[0].instance = None;
+            }
+            assert_eq!(GroupMetadata::decode(written(&group, version)), Ok(expected), "version {version}");
+        }
+        assert!(GroupMetadata::decode(written(&group, 5)).is_err(), "a version that does not exist yet");
+    }
+}
