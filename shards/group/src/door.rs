@@ -16,6 +16,8 @@ pub(crate) fn admit(ask: &Ask, settings: &GroupSettings) -> Result<(), Refusal> 
             commit.offsets.iter().try_for_each(|offset| fits(offset.topic.as_str()))
         }
         Ask::ConsumerHeartbeat(heartbeat) => admit_heartbeat(heartbeat, settings),
+        // DescribeGroups knows the empty id, for the sake of old clients; its successor does not.
+        Ask::ConsumerDescribe(group) if group.is_empty() => Err(Refusal::InvalidGroupId),
         // These write nothing that is not stored already.
         Ask::FetchOffsets(_)
         | Ask::DeleteOffsets(_)

@@ -293,15 +293,18 @@ fn offsets_are_committed_fetched_and_deleted_in_every_version() {
             let all: OffsetFetchResponse = cluster.call(ApiKey::OffsetFetch, version, &request);
             assert_eq!(all.topics[0].partitions.len(), 1, "null: all that there is");
         }
-        let partition = OffsetDeleteRequestPartition::default().with_partition_index(0);
-        let of =
-            |name| OffsetDeleteRequestTopic::default().with_name(topic(name)).with_partitions(vec![partition.clone()]);
+        let partitions = [0, 9].map(|index| OffsetDeleteRequestPartition::default().with_partition_index(index));
+        let of = |name| OffsetDeleteRequestTopic::default().with_name(topic(name)).with_partitions(partitions.to_vec());
         let request = OffsetDeleteRequest::default().with_group_id(group("g")).with_topics(vec![of("none"), of("t")]);
         let deleted: OffsetDeleteResponse = cluster.call(ApiKey::OffsetDelete, 0, &request);
-        let errors: Vec<i16> = deleted.topics.iter().map(|topic| topic.partitions[0].error_code).collect();
-        assert_eq!((deleted.error_code, errors), (0, vec![3, 0]));
+        let errors = deleted.topics.iter().flat_map(|topic| topic.partitions.iter().map(|p| p.error_code));
+        assert_eq!((deleted.error_code, errors.collect::<Vec<_>>()), (0, vec![3, 3, 0, 3]));
         let again: OffsetDeleteResponse = cluster.call(ApiKey::OffsetDelete, 0, &request);
         assert_eq!(again.error_code, 69, "a group without offsets and members is none");
+        let nothing = OffsetDeleteRequest::default().with_group_id(group("g")).with_topics(vec![of("none")]);
+        let nothing: OffsetDeleteResponse = cluster.call(ApiKey::OffsetDelete, 0, &nothing);
+        let errors = nothing.topics[0].partitions.iter().map(|p| p.error_code);
+        assert_eq!((nothing.error_code, errors.collect::<Vec<_>>()), (0, vec![3, 3]), "nothing to ask the group");
     }
 }
 
@@ -372,9 +375,11 @@ fn a_member_of_the_new_protocol() {
         assert_eq!(fenced.error_code, 110);
         assert!(fenced.error_message.is_some() && fenced.assignment.is_none());
 
-        let request = ConsumerGroupDescribeRequest::default().with_group_ids(vec![group("g"), group("none")]);
+        let request =
+            ConsumerGroupDescribeRequest::default().with_group_ids(vec![group("g"), group("none"), group("")]);
         let described: ConsumerGroupDescribeResponse = cluster.call(ApiKey::ConsumerGroupDescribe, version, &request);
-        let [known, unknown] = described.groups.as_slice() else { panic!("two groups") };
+        let [known, unknown, nameless] = described.groups.as_slice() else { panic!("three groups") };
+        assert_eq!(nameless.error_code, 24, "tools must not ask with the other API, which knows the empty name");
         assert_eq!((known.group_state.as_str(), known.assignor_name.as_str()), ("Stable", "uniform"));
         assert_eq!(known.members[0].assignment.topic_partitions[0].topic_name.as_str(), "t");
         assert_eq!(known.members[0].member_type, if version == 1 { 1 } else { -1 });

@@ -1,4 +1,5 @@
-//! OffsetDelete (47), version 0: committed offsets go, unless a member reads the topic.
+//! OffsetDelete (47), version 0: committed offsets go, unless a member reads the topic. Unknown partitions are refused
+//! here, the rest by the group.
 
 use std::collections::VecDeque;
 
@@ -11,45 +12,55 @@ use heddle_protocol::messages::{OffsetDeleteRequest, OffsetDeleteResponse, Topic
 use crate::ask::Answer;
 use crate::context::{Context, Reply, Started};
 use crate::grouped::{ask_group, code, group_answer};
+use crate::topics;
 
 struct Topic {
     name: TopicName,
-    partitions: Vec<i32>,
-    /// The group is asked about topics that are there.
-    asked: bool,
+    /// `Ok`: the group is asked about it.
+    partitions: Vec<(i32, Result<(), ErrorCode>)>,
 }
 
 pub(crate) fn start(request: OffsetDeleteRequest, cx: &mut Context<'_>) -> Started {
-    let mut topics = Vec::with_capacity(request.topics.len());
+    let mut asked = Vec::with_capacity(request.topics.len());
     let mut partitions = Vec::new();
     for topic in request.topics {
-        let indexes: Vec<i32> = topic.partitions.iter().map(|partition| partition.partition_index).collect();
-        let asked = cx.view.image.topic(&topic.name).is_some();
-        if asked {
-            let name = heddle_group::TopicName::new(&topic.name);
-            partitions.extend(indexes.iter().map(|index| (name.clone(), PartitionIndex(*index))));
-        }
-        topics.push(Topic { name: topic.name, partitions: indexes, asked });
+        let known = cx.view.image.topic(&topic.name);
+        let name = heddle_group::TopicName::new(&topic.name);
+        let found = topic.partitions.iter().map(|partition| {
+            let index = partition.partition_index;
+            let found =
+                known.ok_or(ErrorCode::UnknownTopicOrPartition).and_then(|known| topics::partition(known, index));
+            if found.is_ok() {
+                partitions.push((name.clone(), PartitionIndex(index)));
+            }
+            (index, found.map(|_| ()))
+        });
+        let found = found.collect();
+        asked.push(Topic { name: topic.name, partitions: found });
     }
-    // Asked also about nothing: whether the group is there is an answer too.
-    let group = request.group_id.as_str().into();
-    ask_group(cx, &request.group_id, Ask::DeleteOffsets(DeleteOffsets { group, partitions }));
-    cx.gather(topics, finish)
+    // As in Apache Kafka nobody looks whether the group is there if there is nothing to ask it.
+    if !partitions.is_empty() {
+        let group = request.group_id.as_str().into();
+        ask_group(cx, &request.group_id, Ask::DeleteOffsets(DeleteOffsets { group, partitions }));
+    }
+    cx.gather(asked, finish)
 }
 
-fn finish(topics: Vec<Topic>, answers: Vec<Answer>, cx: &mut Context<'_>) -> Reply {
+fn finish(asked: Vec<Topic>, answers: Vec<Answer>, cx: &mut Context<'_>) -> Reply {
     let response = OffsetDeleteResponse::default();
-    let mut outcomes: VecDeque<Option<Refusal>> = match group_answer(answers.into_iter().next()) {
-        Ok(Group::OffsetsDeleted(partitions)) => partitions.into_iter().map(|(_, _, refusal)| refusal).collect(),
-        Ok(other) => unreachable!("OffsetDelete is answered for each partition, not by {other:?}"),
-        Err(refusal) => return cx.respond(&response.with_error_code(code(Some(&refusal)))),
+    let mut outcomes: VecDeque<Option<Refusal>> = if answers.is_empty() {
+        VecDeque::new()
+    } else {
+        match group_answer(answers.into_iter().next()) {
+            Ok(Group::OffsetsDeleted(partitions)) => partitions.into_iter().map(|(_, _, refusal)| refusal).collect(),
+            Ok(other) => unreachable!("OffsetDelete is answered for each partition, not by {other:?}"),
+            Err(refusal) => return cx.respond(&response.with_error_code(code(Some(&refusal)))),
+        }
     };
-    let topics = topics.into_iter().map(|topic| {
-        let partitions = topic.partitions.into_iter().map(|index| {
-            let error = match topic.asked {
-                true => code(outcomes.pop_front().flatten().as_ref()),
-                false => ErrorCode::UnknownTopicOrPartition.code(),
-            };
+    let topics = asked.into_iter().map(|topic| {
+        let partitions = topic.partitions.into_iter().map(|(index, found)| {
+            // The group answers in the order of the request.
+            let error = found.map_or_else(ErrorCode::code, |()| code(outcomes.pop_front().flatten().as_ref()));
             OffsetDeleteResponsePartition::default().with_partition_index(index).with_error_code(error)
         });
         let partitions = partitions.collect();
