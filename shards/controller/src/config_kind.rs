@@ -116,6 +116,30 @@ pub fn boolean(text: &str) -> Option<bool> {
     }
 }
 
+/// The text of a value that `judge` takes, as Apache Kafka shows it: parsed and written anew. Numbers and lists lose what
+/// does not count, booleans are small, and each item of a list stands once.
+pub fn shown(kind: Kind, text: &str) -> String {
+    let trimmed = text.trim();
+    let number = |parsed: Option<i64>| parsed.map(|value| value.to_string());
+    let rewritten = match kind {
+        Kind::Boolean => boolean(trimmed).map(|value| value.to_string()),
+        Kind::Short | Kind::Int | Kind::Long => number(trimmed.parse().ok()),
+        // Java writes a whole number as 1.0, as {:?} does.
+        Kind::Double => trimmed.parse::<f64>().ok().map(|value| format!("{value:?}")),
+        Kind::List => {
+            let mut items = Vec::new();
+            for item in list(trimmed) {
+                if !items.contains(&item) {
+                    items.push(item);
+                }
+            }
+            Some(items.join(","))
+        }
+        Kind::String | Kind::Class | Kind::Password => None,
+    };
+    rewritten.unwrap_or_else(|| trimmed.to_owned())
+}
+
 /// The items of a comma-separated list; an empty text is an empty list.
 pub fn list(text: &str) -> Vec<&str> {
     text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect()
@@ -135,6 +159,17 @@ mod tests {
         assert_eq!(judge(Kind::Int, Check::Between(1, 9), "10"), Err("Value must be no more than 9".into()));
         assert_eq!(judge(Kind::Double, Check::Ratio(0.0, 1.0), "1.5"), Err("Value must be no more than 1".into()));
         assert_eq!(judge(Kind::Double, Check::Ratio(0.0, 1.0), "NaN"), Err("Not a number of type DOUBLE".into()));
+    }
+
+    #[test]
+    fn values_are_shown_as_kafka_writes_them() {
+        assert_eq!(shown(Kind::List, "compact, delete,compact"), "compact,delete");
+        assert_eq!(shown(Kind::List, ""), "");
+        assert_eq!(shown(Kind::Long, " +007 "), "7");
+        assert_eq!(shown(Kind::Boolean, "TRUE"), "true");
+        assert_eq!(shown(Kind::Double, "1"), "1.0");
+        assert_eq!(shown(Kind::Double, "0.50"), "0.5");
+        assert_eq!(shown(Kind::String, " gzip "), "gzip");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::broker_config::BrokerConfig;
 use crate::broker_table::{BROKER_CONFIGS, BrokerDef, MIN_INSYNC_REPLICAS, broker_def};
-use crate::config_kind::{Kind, Source};
+use crate::config_kind::{Kind, Source, shown};
 use crate::group_table::{GROUP_CONFIGS, GroupDef};
 use crate::image::{Image, Overrides};
 use crate::settings::inherited;
@@ -64,14 +64,15 @@ impl Image {
 }
 
 fn describe_topic_config(config: &BrokerConfig, def: &'static TopicDef, own: &Overrides) -> DescribedConfig {
-    let value = own.get(def.name).cloned().unwrap_or_else(|| inherited(config, def));
+    let set = own_value(def.name, def.kind, Some(own), Source::Topic);
+    let value = set.as_ref().and_then(|set| set.value.clone()).unwrap_or_else(|| inherited(config, def));
     let behind = def.behind.first().into_iter().flat_map(|first| synonyms_of(config, first.name));
-    let values = own_value(def.name, Some(own), Source::Topic).into_iter().chain(behind).collect();
+    let values = set.into_iter().chain(behind).collect();
     described(def.name, def.kind, def.documentation, Some(value), values)
 }
 
 fn describe_group_config(config: &BrokerConfig, def: &'static GroupDef, own: Option<&Overrides>) -> DescribedConfig {
-    let own = own_value(def.name, own, Source::Group);
+    let own = own_value(def.name, def.kind, own, Source::Group);
     let values: Vec<_> = own.into_iter().chain(synonyms_of(config, def.behind)).collect();
     let value = values.first().and_then(|first| first.value.clone());
     described(def.name, def.kind, def.documentation, value, values)
@@ -110,8 +111,8 @@ fn described(
     DescribedConfig { name, value, source, kind, read_only: false, sensitive: false, documentation, synonyms }
 }
 
-fn own_value(name: &'static str, own: Option<&Overrides>, source: Source) -> Option<Synonym> {
-    own?.get(name).map(|text| Synonym { name, value: Some(text.clone()), source })
+fn own_value(name: &'static str, kind: Kind, own: Option<&Overrides>, source: Source) -> Option<Synonym> {
+    own?.get(name).map(|text| Synonym { name, value: Some(shown(kind, text)), source })
 }
 
 /// The values a broker config has, the strongest first. A password has none to show.
@@ -146,7 +147,7 @@ mod tests {
         configs.into_iter().find(|config| config.name == name).expect("described")
     }
 
-    fn shown(config: &DescribedConfig) -> Vec<(&str, &str, Source)> {
+    fn synonyms(config: &DescribedConfig) -> Vec<(&str, &str, Source)> {
         config.synonyms.iter().map(|s| (s.name, s.value.as_deref().unwrap_or("null"), s.source)).collect()
     }
 
@@ -162,16 +163,19 @@ mod tests {
         assert_eq!((own.value.as_deref(), own.source, own.synonyms.len()), (Some("5"), Source::Topic, 1));
         let bytes = one(image.describe_overrides(&map(&[("segment.bytes", "1048576")])), "segment.bytes");
         assert_eq!(
-            shown(&bytes),
+            synonyms(&bytes),
             [("segment.bytes", "1048576", Source::Topic), ("log.segment.bytes", "1073741824", Source::Default)]
         );
+        let policy = one(image.describe_overrides(&map(&[("cleanup.policy", "compact, compact")])), "cleanup.policy");
+        assert_eq!(policy.value.as_deref(), Some("compact"));
+        assert_eq!(synonyms(&policy)[0], ("cleanup.policy", "compact", Source::Topic));
         let partitions = one(image.describe_broker(), "num.partitions");
         assert!(partitions.read_only && partitions.source == Source::StaticBroker);
         let hours = one(image.describe_broker(), "log.retention.hours");
         assert_eq!((hours.value.as_deref(), hours.source), (Some("2"), Source::StaticBroker));
         let given =
             [("log.retention.hours", "2", Source::StaticBroker), ("log.retention.hours", "168", Source::Default)];
-        assert_eq!(shown(&hours), given);
+        assert_eq!(synonyms(&hours), given);
         let ms = one(image.describe_broker(), "log.retention.ms");
         assert_eq!((ms.value, ms.source, ms.synonyms), (None, Source::Default, Vec::new()));
         let rack = one(image.describe_broker(), "broker.rack");
@@ -190,10 +194,10 @@ mod tests {
             ("log.retention.hours", "168", Source::Default),
         ];
         let of_topics = one(image.describe_overrides(&map(&[])), "retention.ms");
-        assert_eq!((of_topics.value.as_deref(), shown(&of_topics)), (Some("5"), all.to_vec()));
+        assert_eq!((of_topics.value.as_deref(), synonyms(&of_topics)), (Some("5"), all.to_vec()));
         for (name, value, first) in [("log.retention.ms", "5", 0), ("log.retention.minutes", "7", 1)] {
             let described = one(image.describe_broker(), name);
-            assert_eq!((described.value.as_deref(), shown(&described)), (Some(value), all[first..].to_vec()));
+            assert_eq!((described.value.as_deref(), synonyms(&described)), (Some(value), all[first..].to_vec()));
         }
     }
 
