@@ -34,11 +34,13 @@ pub(crate) fn start(request: ElectLeadersRequest, cx: &mut Context<'_>) -> Start
                 let name: &str = &topic.topic;
                 let results = results.entry(name.to_owned()).or_default();
                 for index in topic.partitions {
-                    let (error, message) = match find(name, index, cx) {
-                        Ok(id) => outcome(id, unclean, cx),
-                        Err(error) => (error, "No such topic or partition."),
-                    };
-                    results.push(result(index, error, message));
+                    results.push(match find(name, index, cx) {
+                        Ok(id) => {
+                            let (error, message) = outcome(id, unclean, cx);
+                            result(index, error, message)
+                        }
+                        Err((error, message)) => result(index, error, &message),
+                    });
                 }
             }
         }
@@ -49,8 +51,12 @@ pub(crate) fn start(request: ElectLeadersRequest, cx: &mut Context<'_>) -> Start
     cx.done(&ElectLeadersResponse::default().with_replica_election_results(results.collect()))
 }
 
-fn find(name: &str, index: i32, cx: &Context<'_>) -> Result<PartitionId, ErrorCode> {
-    topics::partition(cx.view.image.topic(name).ok_or(ErrorCode::UnknownTopicOrPartition)?, index)
+/// What is missing is said in Kafka's words.
+fn find(name: &str, index: i32, cx: &Context<'_>) -> Result<PartitionId, (ErrorCode, String)> {
+    let Some(topic) = cx.view.image.topic(name) else {
+        return Err((ErrorCode::UnknownTopicOrPartition, format!("No such topic as {name}")));
+    };
+    topics::partition(topic, index).map_err(|error| (error, format!("No such partition as {name}-{index}")))
 }
 
 fn outcome(id: PartitionId, unclean: bool, cx: &Context<'_>) -> (ErrorCode, &'static str) {
