@@ -18,8 +18,8 @@
 //! | at | bytes | field |
 //! |---:|------:|-------|
 //! |  0 | 4 | magic `HSID` |
-//! |  4 | 2 | format version, 1 |
-//! |  6 | 2 | flags: 1 = the file's first record, 2 = holds a snapshot, 4 = a seal |
+//! |  4 | 2 | format version, 1; 2 with flag 8 |
+//! |  6 | 2 | flags: 1 = the file's first record, 2 = holds a snapshot, 4 = a seal, 8 = the first sealed segment is a link |
 //! |  8 | 8 | replica number |
 //! | 16 | 4 | store |
 //! | 20 | 4 | generation of the segment |
@@ -38,16 +38,18 @@
 //! |    | 56 each | sealed segments: base 8, next 8, segment bytes 8, side bytes 8, largest timestamp 8, time of the last write 8, generation 4, compacted at 4 (seconds since 1970, 0 = not) |
 //! |    |   | snapshot, then changes |
 //!
-//! The first record of each segment lists every older segment of the log, so one side file is all that loading reads,
-//! and so the successor seals its predecessor: nothing needs to be written to a file that failed.
+//! The first record of each segment lists older segments of the log, and so the successor seals its predecessor: nothing
+//! needs to be written to a file that failed. If the list begins with a *link*, the link's own first record lists what is
+//! older than that, so loading reads a side file and the first records of a few more (`lists.rs`). A link below the
+//! log start need not be there.
 //!
 //! # Compaction
 //!
 //! `compact.rs` writes neighbouring closed segments anew, under the first one's base and a generation above all of
 //! theirs. Its side file is one record, the seal: the spans, and one entry of the second kind for the segment itself.
 //! It is written last, durably; from then on the files it covers do not count. Lists of older segments may name what
-//! was replaced since, so loading looks into side files that no list names: of each range the highest sealed
-//! generation counts, and everything else is removed.
+//! was replaced since, or pass over it, so loading looks into side files that no list names: of each range the highest
+//! sealed generation counts, and everything else is removed.
 //!
 //! # Settling, and where it departs from the first sketch
 //!
@@ -69,6 +71,7 @@ mod disk;
 mod ends;
 mod group;
 mod keymap;
+mod lists;
 mod load;
 mod log;
 mod lookup;
@@ -81,6 +84,7 @@ mod read;
 mod retain;
 mod roll;
 mod round;
+mod sealed;
 mod segment;
 mod settle;
 mod side;

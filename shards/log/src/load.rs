@@ -10,13 +10,17 @@ use heddle_model::{Mark, Offset};
 use crate::Log;
 use crate::ask::{LoadFault, Output, ReadFault};
 use crate::disk::Op;
+use crate::lists::{List, Lists};
 use crate::names::{self, Part};
 use crate::query::Want;
+use crate::sealed::Sealed;
 use crate::segment::{Index, Segment, SegmentKey, Span};
 use crate::side::{Reader, Record, Step};
 
 /// Side files are read in pieces of this size.
 const CHUNK_BYTES: usize = 256 * 1024;
+/// And in pieces of this size if only the first record is of interest.
+const FIRST_CHUNK_BYTES: usize = 32 * 1024;
 
 /// How far loading is.
 pub(crate) enum Loading {
@@ -26,8 +30,9 @@ pub(crate) enum Loading {
         mark: Mark,
         files: Vec<Listed>,
     },
-    /// The active segment is known; side files that neither it nor the mark names are looked into: compaction may have
-    /// published them later.
+    /// The active segment is known; older segments are taken from the lists that its list refers to.
+    Linking(Box<Linking>),
+    /// Side files that neither lists nor the mark name are looked into: compaction may have published them later.
     Sealing(Box<Sealing>),
     Loaded,
 }
@@ -39,11 +44,21 @@ pub(crate) struct Listed {
     len: u64,
 }
 
+/// Following lists of segments back, from link to link.
+pub(crate) struct Linking {
+    pub(crate) mark: Mark,
+    files: Vec<Listed>,
+    active: Box<SideRead>,
+    /// The links that were or are being read, youngest first.
+    chain: Vec<SegmentKey>,
+}
+
 /// Looking for segments that compaction published.
 pub(crate) struct Sealing {
     pub(crate) mark: Mark,
     files: Vec<Listed>,
     active: Box<SideRead>,
+    chain: Vec<SegmentKey>,
     /// Still to be looked into, with the length of their side files.
     unread: Vec<(SegmentKey, u64)>,
     found: Vec<Segment>,
@@ -57,18 +72,24 @@ pub(crate) struct SideRead {
     read: u64,
     buffer: Vec<u8>,
     reader: Reader,
+    /// Nothing but the first record is of interest.
+    first_only: bool,
     segment: Segment,
-    sealed: Vec<Segment>,
+    list: List,
     companion: Vec<Bytes>,
     /// What a seal says of its segment.
     own: Option<Segment>,
 }
 
 impl SideRead {
+    fn is_over(&self) -> bool {
+        self.reader.is_over() || (self.first_only && self.reader.at() > 0)
+    }
+
     fn take(&mut self, bytes: &[u8]) -> Result<(), String> {
         self.buffer.extend_from_slice(bytes);
         let mut used = 0;
-        while !self.reader.is_over() {
+        while !self.is_over() {
             let first = self.reader.at() == 0;
             match self.reader.next(&self.buffer[used..])? {
                 Step::Short(_) => break,
@@ -88,7 +109,7 @@ impl SideRead {
         }
         self.segment.extend(&record.spans, self.reader.next_offset(), self.reader.at(), record.written_ms);
         if first {
-            (self.sealed, self.own) = (record.sealed, record.own.map(|own| *own));
+            (self.list, self.own) = (record.list, record.own.map(|own| *own));
         }
         if let Some(snapshot) = record.snapshot {
             self.companion = vec![Bytes::from(snapshot)];
@@ -145,6 +166,10 @@ impl Log {
 
     /// Begin to read a side file, unless that is under way.
     pub(crate) fn read_side(&mut self, key: SegmentKey, side_bytes: u64, out: &mut Vec<Effect>) {
+        self.begin_side(key, side_bytes, false, out);
+    }
+
+    fn begin_side(&mut self, key: SegmentKey, side_bytes: u64, first_only: bool, out: &mut Vec<Effect>) {
         if self.side_reads.contains_key(&key) {
             return;
         }
@@ -157,8 +182,9 @@ impl Log {
             read: 0,
             buffer: Vec::new(),
             reader: Reader::new(&self.disk.id, key, side_bytes),
+            first_only,
             segment: Segment::empty(key),
-            sealed: Vec::new(),
+            list: List::default(),
             companion: Vec::new(),
             own: None,
         };
@@ -185,8 +211,8 @@ impl Log {
     fn read_side_on(&mut self, key: SegmentKey, out: &mut Vec<Effect>, events: &mut Vec<Output>) {
         let side = self.side_reads.get(&key).expect("a side file stays until it is read");
         let left = side.side_bytes - side.read;
-        if left == 0 {
-            let ended = if side.reader.is_over() {
+        if left == 0 || side.is_over() {
+            let ended = if side.is_over() {
                 Ok(())
             } else {
                 Err(SideFault::Damaged("the side file ends within a record".to_owned()))
@@ -194,7 +220,8 @@ impl Log {
             return self.end_side(key, ended, out, events);
         }
         let (file, at) = (side.file, side.read);
-        let buf = Blocks::zeroed(usize::try_from(left).map_or(CHUNK_BYTES, |left| left.min(CHUNK_BYTES)));
+        let chunk = if side.first_only { FIRST_CHUNK_BYTES } else { CHUNK_BYTES };
+        let buf = Blocks::zeroed(usize::try_from(left).map_or(chunk, |left| left.min(chunk)));
         self.disk.start(Op::ReadSide(key), DiskOp::Read { file, at, buf }, out);
     }
 
@@ -246,10 +273,11 @@ impl Log {
     ) {
         match std::mem::replace(&mut self.loading, Loading::Loaded) {
             Loading::Reading { mark, files } => match ended {
-                Ok(()) => self.look_for_seals(mark, files, side, out, events),
+                Ok(()) => self.on_active_read(mark, files, side, out, events),
                 Err(SideFault::Io(fault)) => self.fail_load(mark, LoadFault::Io(fault), out, events),
                 Err(SideFault::Damaged(what)) => self.fail_load(mark, LoadFault::Damaged(what), out, events),
             },
+            Loading::Linking(linking) => self.on_link_read(linking, side, ended, out, events),
             Loading::Sealing(sealing) => self.on_seal_read(sealing, side, ended, out, events),
             Loading::Loaded => {
                 self.finish_index(key, side, ended);
@@ -259,8 +287,7 @@ impl Log {
         }
     }
 
-    /// The active segment's first record may be older than what compaction did since.
-    fn look_for_seals(
+    fn on_active_read(
         &mut self,
         mark: Mark,
         files: Vec<Listed>,
@@ -277,18 +304,60 @@ impl Log {
             );
             return self.fail_load(mark, LoadFault::Damaged(what), out, events);
         }
-        let listed: BTreeSet<SegmentKey> = side.sealed.iter().map(|segment| segment.key).collect();
+        let list = side.list.clone();
+        let linking = Linking { mark, files, active: Box::new(side), chain: Vec::new() };
+        self.follow_link(Box::new(linking), &list, out, events);
+    }
+
+    /// Read the list that `list` refers to. What lies below the log start may be gone, and everything older with it.
+    fn follow_link(&mut self, mut linking: Box<Linking>, list: &List, out: &mut Vec<Effect>, events: &mut Vec<Output>) {
+        match list.segments.first().filter(|link| list.is_linked && link.next > self.start) {
+            Some(link) => {
+                linking.chain.push(link.key);
+                self.loading = Loading::Linking(linking);
+                self.begin_side(link.key, link.side_bytes, true, out);
+            }
+            None => self.look_for_seals(*linking, out, events),
+        }
+    }
+
+    fn on_link_read(
+        &mut self,
+        mut linking: Box<Linking>,
+        side: SideRead,
+        ended: Result<(), SideFault>,
+        out: &mut Vec<Effect>,
+        events: &mut Vec<Output>,
+    ) {
+        let key = side.segment.key;
+        let what = match ended {
+            Ok(()) if side.reader.at() > 0 && side.own.is_none() => {
+                linking.active.list.segments.extend(side.list.segments.iter().cloned());
+                return self.follow_link(linking, &side.list, out, events);
+            }
+            Ok(()) => "it is not there".to_owned(),
+            Err(SideFault::Io(fault)) => return self.fail_load(linking.mark, LoadFault::Io(fault), out, events),
+            Err(SideFault::Damaged(what)) => what,
+        };
+        let what = format!("the list of older segments in segment {}-{}: {what}", key.base, key.generation);
+        self.fail_load(linking.mark, LoadFault::Damaged(what), out, events);
+    }
+
+    /// Lists may be older than what compaction did since.
+    fn look_for_seals(&mut self, linking: Linking, out: &mut Vec<Effect>, events: &mut Vec<Output>) {
+        let Linking { mark, files, active, chain } = linking;
+        let listed: BTreeSet<SegmentKey> = active.list.segments.iter().map(|segment| segment.key).collect();
         let logs: BTreeSet<SegmentKey> =
             files.iter().filter(|file| file.part == Part::Log).map(|file| file.key).collect();
-        let is_named = |key| key >= active.key || listed.contains(&key);
+        let newest = active.segment.key;
+        let is_named = |key| key >= newest || listed.contains(&key);
         let unread = files
             .iter()
             .filter(|file| file.part == Part::Side && !is_named(file.key) && logs.contains(&file.key))
             .filter(|file| file.len > 0 && file.len % BLOCK_BYTES as u64 == 0)
             .map(|file| (file.key, file.len))
             .collect();
-        let active = Box::new(side);
-        self.look_into_next(Box::new(Sealing { mark, files, active, unread, found: Vec::new() }), out, events);
+        self.look_into_next(Box::new(Sealing { mark, files, active, chain, unread, found: Vec::new() }), out, events);
     }
 
     fn look_into_next(&mut self, mut sealing: Box<Sealing>, out: &mut Vec<Effect>, events: &mut Vec<Output>) {
@@ -317,9 +386,10 @@ impl Log {
     }
 
     fn finish_load(&mut self, sealing: Sealing, out: &mut Vec<Effect>, events: &mut Vec<Output>) {
-        let Sealing { active: side, files, found, .. } = sealing;
+        let Sealing { active: side, files, chain, found, .. } = sealing;
         let (active, start) = (side.segment, self.start);
-        let (needed, rest): (Vec<Segment>, Vec<Segment>) = newest_generations(side.sealed, found)
+        let replaced = found.iter().map(|own| own.key.base).min();
+        let (needed, rest): (Vec<Segment>, Vec<Segment>) = newest_generations(side.list.segments, found)
             .into_iter()
             .partition(|segment| segment.next > start && (segment.bytes > 0 || segment.is_clean()));
         for segment in rest {
@@ -328,11 +398,13 @@ impl Log {
         let allocated = files.iter().find(|file| file.key == active.key && file.part == Part::Log);
         self.settling.resume(&active, side.reader.chain(), allocated.map_or(0, |file| file.len));
         self.marked = Some(active.key);
-        self.sealed = needed;
+        self.sealed = Sealed::new(needed);
+        self.lists = Lists::loaded(active.key, chain, replaced, |link| self.sealed.holds(link));
         for file in &files {
-            let is_sealed = self.sealed.binary_search_by_key(&file.key, |segment| segment.key).is_ok();
-            let known = file.key == active.key || is_sealed;
-            if !known && !self.removal.holds(file.key) {
+            let known = file.key == active.key || self.sealed.holds(file.key) || self.removal.holds(file.key);
+            if !known && self.lists.needs(file.key) {
+                self.removal.add_replaced(file.key);
+            } else if !known {
                 self.removal.add_stray(vec![self.disk.path(file.key, file.part)]);
             }
         }
@@ -362,14 +434,14 @@ impl Log {
         if let Err(SideFault::Io(fault)) = ended {
             return self.fault_queries(ReadFault::Io(fault), |want| *want == Want::Index(key));
         }
-        let Some(segment) = self.sealed.iter_mut().find(|segment| segment.key == key) else {
+        let Some(segment) = self.sealed.find(key) else {
             // Removed meanwhile; who waits for it finds its offsets gone.
             return;
         };
         let whole = ended.is_ok() && side.segment.bytes == segment.bytes && side.segment.next == segment.next;
         let spans: Vec<Span> = side.segment.spans().to_vec();
         let hole: Option<Offset> = (!whole).then(|| side.reader.next_offset().min(segment.next));
-        segment.index = Index::Known { spans, hole };
+        self.sealed.set_index(key, Index::Known { spans, hole });
     }
 }
 

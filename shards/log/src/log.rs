@@ -9,10 +9,12 @@ use crate::ask::{Identity, Output, ReadFault};
 use crate::cache::Cache;
 use crate::compact::Compaction;
 use crate::disk::{Disk, Op};
+use crate::lists::Lists;
 use crate::load::{Loading, SideRead};
 use crate::query::Query;
 use crate::retain::Removal;
 use crate::roll::Rolling;
+use crate::sealed::Sealed;
 use crate::segment::{Segment, SegmentKey, SpanKey};
 use crate::settle::Settling;
 use crate::tail::Tail;
@@ -27,7 +29,8 @@ pub struct Log {
     pub(crate) tail: Tail,
     pub(crate) loading: Loading,
     /// Closed segments, oldest first; empty until loaded.
-    pub(crate) sealed: Vec<Segment>,
+    pub(crate) sealed: Sealed,
+    pub(crate) lists: Lists,
     /// The segment that is written: what was given out as settled of it. `None` while there is none.
     pub(crate) active: Option<Segment>,
     pub(crate) settling: Settling,
@@ -55,7 +58,8 @@ impl Log {
             settled: start,
             tail: Tail::default(),
             loading: Loading::Loaded,
-            sealed: Vec::new(),
+            sealed: Sealed::default(),
+            lists: Lists::default(),
             active: None,
             settling: Settling::new(start),
             rolling: Rolling::default(),
@@ -119,7 +123,7 @@ impl Log {
 
     /// What `evict` can free.
     pub fn cached_bytes(&self) -> usize {
-        self.cache.bytes() + self.sealed.iter().map(Segment::index_bytes).sum::<usize>()
+        self.cache.bytes() + self.sealed.index_bytes()
     }
 
     /// Bytes of segments and tail. Before loading, of the segment being written and the tail.
@@ -127,9 +131,10 @@ impl Log {
         let active = match &self.loading {
             Loading::Loaded => self.active.as_ref().map_or(0, |active| active.bytes),
             Loading::Unloaded(mark) | Loading::Listing(mark) | Loading::Reading { mark, .. } => mark.segment_bytes,
+            Loading::Linking(linking) => linking.mark.segment_bytes,
             Loading::Sealing(sealing) => sealing.mark.segment_bytes,
         };
-        self.sealed.iter().map(|segment| segment.bytes).sum::<u64>() + active + self.tail.bytes() as u64
+        self.sealed.bytes() + active + self.tail.bytes() as u64
     }
 
     /// Whether operations are under way.
@@ -160,7 +165,9 @@ impl Log {
         assert!(mark.store == self.disk.id.store, "a mark of another store: {mark:?}");
         assert!(mark.offset >= self.settled && mark.offset <= given, "mark {mark:?} was not given, only {given}");
         self.settled = mark.offset;
-        self.marked = Some(SegmentKey { base: mark.segment, generation: mark.generation });
+        let marked = SegmentKey { base: mark.segment, generation: mark.generation };
+        self.marked = Some(marked);
+        self.lists.marked(marked);
         self.tail.release(mark.offset);
         for (key, bytes) in self.settling.take_marked(mark.offset) {
             self.cache.insert(key, bytes);
@@ -203,15 +210,8 @@ impl Log {
     /// Drop cached spans and then indexes of closed segments, oldest use first, until `want` bytes are free or nothing
     /// is left. Returns the bytes freed.
     pub fn evict(&mut self, want: usize) -> usize {
-        let mut freed = self.cache.evict(want);
-        for segment in &mut self.sealed {
-            if freed >= want {
-                break;
-            }
-            freed += segment.index_bytes();
-            segment.index = crate::segment::Index::Absent;
-        }
-        freed
+        let freed = self.cache.evict(want);
+        freed + self.sealed.evict(want.saturating_sub(freed))
     }
 
     /// Close files that were not used since the last call.
@@ -226,7 +226,7 @@ impl Log {
     }
 
     pub(crate) fn segment(&self, key: SegmentKey) -> Option<&Segment> {
-        self.segments().find(|segment| segment.key == key)
+        self.sealed.find(key).or(self.active.as_ref().filter(|active| active.key == key))
     }
 
     /// The damage that a whole segment stands for.

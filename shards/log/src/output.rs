@@ -23,7 +23,7 @@ impl Log {
             // Reads ahead may be under way that a full map made useless.
             return if run.is_under_way() { Step::Wait } else { Step::Finished };
         };
-        let is_there = |key: &&SegmentKey| self.sealed.iter().any(|segment| segment.key == **key);
+        let is_there = |key: &&SegmentKey| self.sealed.holds(**key);
         run.sources = group.sources.iter().filter(is_there).copied().collect();
         let Some(first) = run.sources.front() else { return Step::Again };
         let generation = group.sources.iter().map(|key| key.generation).max().unwrap_or(0);
@@ -103,12 +103,11 @@ impl Log {
         let output = run.output.take().expect("there is an output until it is swapped in");
         let is_inside = |segment: &Segment| segment.key.base < own.next;
         let at = self.sealed.partition_point(|segment| segment.key.base < own.key.base);
-        let old: Vec<SegmentKey> =
-            self.sealed[at..].iter().take_while(|segment| is_inside(segment)).map(|segment| segment.key).collect();
+        let old = self.sealed[at..].iter().take_while(|segment| is_inside(segment)).count();
         let index = Index::Known { spans: output.spans, hole: None };
+        self.lists.replaced(own.key.base);
         // Had all of it fallen below the log start meanwhile, the next removal takes the output.
-        self.sealed.splice(at..at + old.len(), [Segment { index, ..own }]);
-        for key in old {
+        for key in self.sealed.replace(at..at + old, Segment { index, ..own }) {
             self.cache.forget(key);
             self.removal.add_replaced(key);
         }

@@ -1,6 +1,6 @@
 //! What may go: retention by time and size, DeleteRecords, removal of files, removal of the whole log.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use heddle_border::{DiskOp, Done, Effect, Failed, Fault};
 use heddle_model::{Mono, Now, Offset, TopicSettings};
@@ -8,8 +8,12 @@ use heddle_model::{Mono, Now, Offset, TopicSettings};
 use crate::Log;
 use crate::ask::Output;
 use crate::disk::Op;
+use crate::lists::Lists;
 use crate::names::{self, Part, REPLICAS};
 use crate::segment::{NO_TIMESTAMP, SegmentKey};
+
+/// Segments that leave the log in one step.
+const DOOMED_AT_ONCE: usize = 1_024;
 
 /// Files that are no longer part of the log.
 struct Doomed {
@@ -18,8 +22,16 @@ struct Doomed {
     paths: Vec<String>,
     /// `None`: the delay begins when it is looked at first.
     due: Option<Mono>,
-    /// Compaction replaces many at once: the next goes as soon as the one before is gone.
-    follows: bool,
+    /// Compaction replaces many at once: the next goes as soon as the one before is gone, and as loading does not need
+    /// what it says of others.
+    is_replaced: bool,
+}
+
+impl Doomed {
+    /// Whether loading can do without its files.
+    fn is_free(&self, lists: &Lists) -> bool {
+        !self.is_replaced || self.segment.is_none_or(|key| !lists.needs(key))
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -35,7 +47,10 @@ enum Whole {
 
 #[derive(Default)]
 pub(crate) struct Removal {
+    /// Those that were never looked at are the last ones.
     doomed: VecDeque<Doomed>,
+    /// The segments among them.
+    segments: BTreeSet<SegmentKey>,
     whole: Whole,
     /// Files that could not be removed.
     failed: u64,
@@ -50,22 +65,33 @@ impl Removal {
     /// Files that no mark ever named; they go at once.
     pub(crate) fn add_stray(&mut self, paths: Vec<String>) {
         if !paths.is_empty() {
-            self.doomed.push_back(Doomed { segment: None, paths, due: Some(Mono(0)), follows: false });
+            self.doomed.push_front(Doomed { segment: None, paths, due: Some(Mono(0)), is_replaced: false });
         }
     }
 
     /// A segment below the log start.
     pub(crate) fn add_segment(&mut self, key: SegmentKey) {
-        self.doomed.push_back(Doomed { segment: Some(key), paths: Vec::new(), due: None, follows: false });
+        self.add(key, false);
     }
 
     /// A segment that compaction wrote anew.
     pub(crate) fn add_replaced(&mut self, key: SegmentKey) {
-        self.doomed.push_back(Doomed { segment: Some(key), paths: Vec::new(), due: None, follows: true });
+        self.add(key, true);
+    }
+
+    fn add(&mut self, key: SegmentKey, is_replaced: bool) {
+        self.segments.insert(key);
+        self.doomed.push_back(Doomed { segment: Some(key), paths: Vec::new(), due: None, is_replaced });
     }
 
     pub(crate) fn holds(&self, key: SegmentKey) -> bool {
-        self.doomed.iter().any(|doomed| doomed.segment == Some(key))
+        self.segments.contains(&key)
+    }
+
+    /// The first of these whose time has come.
+    fn next_due(&self, now: Now, lists: &Lists, of: impl Fn(&Doomed) -> bool) -> Option<usize> {
+        let is_due = |doomed: &Doomed| doomed.due.is_some_and(|due| due <= now.mono);
+        self.doomed.iter().position(|doomed| of(doomed) && is_due(doomed) && doomed.is_free(lists))
     }
 }
 
@@ -108,7 +134,7 @@ impl Log {
     fn expired(&self, now_ms: i64, retention_ms: i64) -> Offset {
         let is_old = |newest_ms: i64| now_ms.saturating_sub(newest_ms) > retention_ms;
         let mut start = self.start;
-        for segment in &self.sealed {
+        for segment in self.sealed.iter() {
             if segment.bytes > 0 && !is_old(segment.newest_ms()) {
                 return start;
             }
@@ -130,7 +156,7 @@ impl Log {
     fn beyond_size(&self, limit: u64) -> Offset {
         let mut excess = self.bytes().saturating_sub(limit);
         let mut start = self.start;
-        for segment in &self.sealed {
+        for segment in self.sealed.iter() {
             if excess < segment.bytes {
                 return start;
             }
@@ -142,7 +168,7 @@ impl Log {
     }
 
     /// One bounded step: begins to remove the files of one segment below the log start, `file.delete.delay.ms` after it
-    /// was found there. Returns false when nothing is left to remove.
+    /// was found there. Returns false when nothing is left to remove, or nothing before the next segment begins.
     pub fn delete_below_start(&mut self, now: Now, settings: &TopicSettings, out: &mut Vec<Effect>) -> bool {
         if self.removal.is_asked() || !self.is_loaded() {
             return false;
@@ -152,25 +178,21 @@ impl Log {
             return true;
         }
         let delay_ms = u64::try_from(settings.file_delete_delay_ms).unwrap_or(0);
-        for doomed in &mut self.removal.doomed {
-            doomed.due.get_or_insert(now.mono.plus_ms(delay_ms));
+        for doomed in self.removal.doomed.iter_mut().rev().take_while(|doomed| doomed.due.is_none()) {
+            doomed.due = Some(now.mono.plus_ms(delay_ms));
         }
-        let due = |doomed: &Doomed| doomed.due.is_some_and(|due| due <= now.mono);
-        if let Some(at) = self.removal.doomed.iter().position(due) {
+        if let Some(at) = self.removal.next_due(now, &self.lists, |_| true) {
             self.remove_files(at, out);
         }
-        !self.removal.doomed.is_empty() || self.disk.has(|op| op == Op::Remove)
+        self.removal.doomed.iter().any(|doomed| doomed.is_free(&self.lists)) || self.disk.has(|op| op == Op::Remove)
     }
 
     /// What the durable mark names, and everything later, is needed to load and stays.
     fn doom_below_start(&mut self) {
-        while let Some(oldest) = self.sealed.first()
-            && oldest.next <= self.start
-            && self.marked.is_some_and(|marked| oldest.key < marked)
-        {
-            let oldest = self.sealed.remove(0);
-            self.cache.forget(oldest.key);
-            self.removal.add_segment(oldest.key);
+        let Some(marked) = self.marked else { return };
+        for key in self.sealed.take_below(self.start, marked, DOOMED_AT_ONCE) {
+            self.cache.forget(key);
+            self.removal.add_segment(key);
         }
     }
 
@@ -184,7 +206,10 @@ impl Log {
         }
         let Some(doomed) = self.removal.doomed.remove(at) else { return };
         let paths = match doomed.segment {
-            Some(key) => vec![self.disk.path(key, Part::Log), self.disk.path(key, Part::Side)],
+            Some(key) => {
+                self.removal.segments.remove(&key);
+                vec![self.disk.path(key, Part::Log), self.disk.path(key, Part::Side)]
+            }
             None => doomed.paths,
         };
         for path in paths {
@@ -200,10 +225,9 @@ impl Log {
                 self.removal.failed += 1;
             }
         }
-        let is_next = |doomed: &Doomed| doomed.follows && doomed.due.is_some_and(|due| due <= now.mono);
         if !self.removal.is_asked()
             && !self.disk.has(|op| op == Op::Remove)
-            && let Some(at) = self.removal.doomed.iter().position(is_next)
+            && let Some(at) = self.removal.next_due(now, &self.lists, |doomed| doomed.is_replaced)
         {
             self.remove_files(at, out);
         }

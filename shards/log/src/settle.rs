@@ -212,7 +212,9 @@ impl Log {
         assert_eq!(base, settling.planned, "a segment begins when all before it is settled");
         let old = self.active.as_ref().map(|active| active.key).or(settling.abandoned);
         let generation = old.filter(|old| old.base == base).map_or(0, |old| old.generation + 1);
-        self.sealed.extend(self.active.take().filter(|active| active.side_bytes > 0));
+        if let Some(closed) = self.active.take().filter(|active| active.side_bytes > 0) {
+            self.sealed.push(closed);
+        }
         self.active = Some(Segment::empty(SegmentKey { base, generation }));
         settling.stage = if settling.directory_exists { Stage::CreateLog } else { Stage::Replicas };
         (settling.log_at, settling.side_at, settling.chain, settling.allocated) = (0, 0, 0, 0);

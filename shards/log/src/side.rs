@@ -9,15 +9,19 @@ use heddle_model::ReplicaNumber;
 use heddle_model::limits::BLOCK_BYTES;
 
 use crate::Identity;
+use crate::lists::List;
 use crate::segment::{Segment, SegmentKey, Span};
 
 pub(crate) use reader::{Reader, Step};
 
 const MAGIC: u32 = u32::from_le_bytes(*b"HSID");
 const VERSION: u16 = 1;
+/// Of a record whose list begins with a link. Who does not know links must not take such a list for all there is.
+const VERSION_LINKED: u16 = 2;
 const FIRST: u16 = 1;
 const SNAPSHOT: u16 = 2;
 const COMPACTED: u16 = 4;
+const LINKED: u16 = 8;
 const HEADER_BYTES: usize = 80;
 const SPAN_ENTRY_BYTES: usize = 48;
 const SEALED_ENTRY_BYTES: usize = 56;
@@ -47,7 +51,7 @@ pub(crate) struct Record {
     pub(crate) written_ms: i64,
     pub(crate) spans: Vec<Span>,
     /// Older segments of the log; in the first record of a file only. Their indexes are absent.
-    pub(crate) sealed: Vec<Segment>,
+    pub(crate) list: List,
     /// The segment itself, if compaction wrote it: this is then the file's only record, and its seal.
     pub(crate) own: Option<Box<Segment>>,
     pub(crate) snapshot: Option<Vec<u8>>,
@@ -57,7 +61,7 @@ pub(crate) struct Record {
 impl Record {
     fn content_bytes(&self) -> usize {
         self.spans.len() * SPAN_ENTRY_BYTES
-            + (self.sealed.len() + usize::from(self.own.is_some())) * SEALED_ENTRY_BYTES
+            + (self.list.segments.len() + usize::from(self.own.is_some())) * SEALED_ENTRY_BYTES
             + self.snapshot.as_ref().map_or(0, Vec::len)
             + self.changes.len()
     }
@@ -69,21 +73,26 @@ impl Record {
 
     /// The record's blocks, and its header checksum for the next record's chain.
     pub(crate) fn encode(&self, place: &Place) -> (Blocks, u32) {
-        assert!(self.sealed.is_empty() || place.at == 0, "older segments are listed in the first record only");
-        assert!(self.own.is_none() || (place.at == 0 && self.sealed.is_empty()), "a seal stands alone");
+        let List { segments: older, is_linked } = &self.list;
+        assert!(older.is_empty() || place.at == 0, "older segments are listed in the first record only");
+        assert!(self.own.is_none() || (place.at == 0 && older.is_empty()), "a seal stands alone");
+        assert!(!is_linked || older.first().is_some_and(|link| link.key < place.key), "a link is older");
         let len = HEADER_BYTES + self.content_bytes();
         let mut content = Vec::with_capacity(self.content_bytes());
         self.spans.iter().for_each(|span| write_span(span, &mut content));
-        self.sealed.iter().chain(self.own.as_deref()).for_each(|segment| write_sealed(segment, &mut content));
+        older.iter().chain(self.own.as_deref()).for_each(|segment| write_sealed(segment, &mut content));
         content.extend_from_slice(self.snapshot.as_deref().unwrap_or_default());
         content.extend_from_slice(&self.changes);
 
         let flag = |is_set: bool, flag: u16| if is_set { flag } else { 0 };
-        let flags =
-            flag(place.at == 0, FIRST) | flag(self.snapshot.is_some(), SNAPSHOT) | flag(self.own.is_some(), COMPACTED);
+        let flags = flag(place.at == 0, FIRST)
+            | flag(self.snapshot.is_some(), SNAPSHOT)
+            | flag(self.own.is_some(), COMPACTED)
+            | flag(*is_linked, LINKED);
+        let version = if *is_linked { VERSION_LINKED } else { VERSION };
         let mut header = Vec::with_capacity(HEADER_BYTES);
         header.extend_from_slice(&MAGIC.to_le_bytes());
-        header.extend_from_slice(&VERSION.to_le_bytes());
+        header.extend_from_slice(&version.to_le_bytes());
         header.extend_from_slice(&flags.to_le_bytes());
         header.extend_from_slice(&place.replica.0.to_le_bytes());
         header.extend_from_slice(&place.store.to_le_bytes());
@@ -92,7 +101,7 @@ impl Record {
         header.extend_from_slice(&place.at.to_le_bytes());
         header.extend_from_slice(&place.chain.to_le_bytes());
         header.extend_from_slice(&count(self.spans.len()).to_le_bytes());
-        header.extend_from_slice(&count(self.sealed.len() + usize::from(self.own.is_some())).to_le_bytes());
+        header.extend_from_slice(&count(older.len() + usize::from(self.own.is_some())).to_le_bytes());
         header.extend_from_slice(&count(self.snapshot.as_ref().map_or(0, Vec::len)).to_le_bytes());
         header.extend_from_slice(&count(self.changes.len()).to_le_bytes());
         header.extend_from_slice(&0u32.to_le_bytes());

@@ -40,7 +40,7 @@ impl Log {
 
     /// Take the spans of a segment that end beyond `from`.
     pub(crate) fn begin_source(&mut self, run: &mut Run, key: SegmentKey, from: Offset, out: &mut Vec<Effect>) -> Step {
-        let Some(segment) = self.sealed.iter().find(|segment| segment.key == key) else {
+        let Some(segment) = self.sealed.find(key) else {
             // It fell below the log start meanwhile.
             run.next_source();
             return Step::Again;
@@ -97,7 +97,7 @@ impl Log {
     fn read_sources_ahead(&mut self, run: &mut Run, out: &mut Vec<Effect>) -> Result<(), String> {
         let source = run.source.as_mut().expect("checked by who asks");
         let key = source.key;
-        if !self.sealed.iter().any(|segment| segment.key == key) {
+        if !self.sealed.holds(key) {
             // It fell below the log start meanwhile, and nothing of it is missed.
             source.unread.clear();
         }

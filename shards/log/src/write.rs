@@ -7,8 +7,9 @@ use heddle_model::limits::{SEGMENT_STEP_BYTES, SPAN_BYTES};
 use crate::Log;
 use crate::ask::Output;
 use crate::disk::{FileKey, Op};
+use crate::lists::List;
 use crate::names::Part;
-use crate::segment::{Segment, SpanKey};
+use crate::segment::SpanKey;
 use crate::settle::Given;
 use crate::side::Place;
 
@@ -58,13 +59,11 @@ impl Log {
     }
 
     fn write_round(&mut self, at: usize, out: &mut Vec<Effect>) {
-        let active = self.active.as_ref().expect("checked by pump");
-        let key = active.key;
+        let key = self.active.as_ref().expect("checked by pump").key;
+        let list = if self.settling.side_at == 0 { self.list_for(key) } else { List::default() };
         let settling = &mut self.settling;
         let round = &mut settling.rounds[at];
-        if settling.side_at == 0 {
-            round.record.sealed = self.sealed.iter().map(Segment::without_index).collect();
-        }
+        round.record.list = list;
         let place = Place { at: settling.side_at, chain: settling.chain, ..Place::first(&self.disk.id, key) };
         let (record, chain) = round.record.encode(&place);
         round.issued = true;
@@ -76,7 +75,7 @@ impl Log {
         writes.push((Part::Side, place.at, record));
         let number = round.number;
         // What only the encoded record needed.
-        (round.record.snapshot, round.record.changes, round.record.sealed) = (None, Vec::new(), Vec::new());
+        (round.record.snapshot, round.record.changes, round.record.list) = (None, Vec::new(), List::default());
         for (index, (part, at, buf)) in writes.into_iter().enumerate() {
             let op = Op::Write { round: number, part: index };
             let file = FileKey { segment: key, part };

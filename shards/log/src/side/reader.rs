@@ -4,9 +4,11 @@ use heddle_model::limits::{BATCH_BYTES_MAX, BLOCK_BYTES};
 use heddle_model::{Offset, ReplicaNumber, Term};
 
 use super::{
-    COMPACTED, FIRST, HEADER_BYTES, MAGIC, Place, Record, SEALED_ENTRY_BYTES, SNAPSHOT, SPAN_ENTRY_BYTES, VERSION,
+    COMPACTED, FIRST, HEADER_BYTES, LINKED, MAGIC, Place, Record, SEALED_ENTRY_BYTES, SNAPSHOT, SPAN_ENTRY_BYTES,
+    VERSION, VERSION_LINKED,
 };
 use crate::Identity;
+use crate::lists::List;
 use crate::segment::{Index, Segment, SegmentKey, Span};
 
 /// Takes fixed fields from the front of bytes whose length was checked.
@@ -61,10 +63,10 @@ impl Header {
         if crc32c::crc32c(&bytes[..76]) != chain {
             return Err("has a header that fails its checksum");
         }
-        if fields.u16() != VERSION {
+        let (version, flags) = (fields.u16(), fields.u16());
+        if version != if flags & LINKED == 0 { VERSION } else { VERSION_LINKED } {
             return Err("has a version that is not known");
         }
-        let flags = fields.u16();
         let (replica, store, generation) = (ReplicaNumber(fields.u64()), fields.u32(), fields.u32());
         let key = SegmentKey { base: Offset(fields.i64()), generation };
         let stated = Place { replica, store, key, at: fields.u64(), chain: fields.u32() };
@@ -191,9 +193,14 @@ impl Reader {
             }
             sealed.push(segment);
         }
+        let is_linked = header.flags & LINKED != 0;
+        if is_linked && (self.place.at != 0 || sealed.first().is_none_or(|link| link.key >= self.place.key)) {
+            return Err("names no older segment that knows more");
+        }
+        let list = List { segments: sealed, is_linked };
         let (snapshot, changes) = fields.0.split_at(header.snapshot);
         let snapshot = (header.flags & SNAPSHOT != 0).then(|| snapshot.to_vec());
-        Ok(Record { written_ms: header.written_ms, spans, sealed, own: None, snapshot, changes: changes.to_vec() })
+        Ok(Record { written_ms: header.written_ms, spans, list, own: None, snapshot, changes: changes.to_vec() })
     }
 
     /// The one record of a compacted segment says what the segment is as a whole.

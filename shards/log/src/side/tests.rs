@@ -23,7 +23,7 @@ fn first() -> Record {
     Record {
         written_ms: 1234,
         spans: vec![span(100, 110, 0, 5000), span(115, 120, 8192, 10)],
-        sealed: vec![older],
+        list: List { segments: vec![older], is_linked: false },
         own: None,
         snapshot: Some(b"everything".to_vec()),
         changes: Vec::new(),
@@ -114,6 +114,34 @@ fn every_flipped_bit_is_seen() {
         file[bit / 8] ^= 1 << (bit % 8);
         assert!(read(&file).is_err(), "bit {bit}");
     }
+}
+
+#[test]
+fn a_list_with_a_link_comes_back_and_is_not_read_by_who_knows_no_links() {
+    let mut record = first();
+    record.list.is_linked = true;
+    let (bytes, _) = record.encode(&Place::first(&ID, key(100)));
+    assert_eq!((bytes[4], bytes[6]), (2, 1 | 2 | 8), "version and flags");
+    assert_eq!(read(&bytes), Ok(vec![record]));
+    let summed = |change: &dyn Fn(&mut [u8])| {
+        let mut bytes = bytes.to_vec();
+        change(&mut bytes);
+        let crc = crc32c::crc32c(&bytes[..76]);
+        bytes[76..80].copy_from_slice(&crc.to_le_bytes());
+        read(&bytes)
+    };
+    assert!(summed(&|_| ()).is_ok());
+    assert!(summed(&|bytes| bytes[4] = 1).is_err(), "a version without links");
+    assert!(summed(&|bytes| bytes[6] &= !8).is_err(), "a version with links, and none");
+    let mut younger = first();
+    younger.list = List { segments: vec![Segment::empty(SegmentKey { generation: 2, ..key(100) })], is_linked: false };
+    let (bytes, _) = younger.encode(&Place::first(&ID, key(100)));
+    assert!(read(&bytes).is_ok());
+    let mut linked = bytes.to_vec();
+    (linked[4], linked[6]) = (2, linked[6] | 8);
+    let crc = crc32c::crc32c(&linked[..76]);
+    linked[76..80].copy_from_slice(&crc.to_le_bytes());
+    assert!(read(&linked).is_err(), "a link is older than who names it");
 }
 
 proptest! {

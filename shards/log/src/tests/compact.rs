@@ -9,19 +9,19 @@ use proptest::prelude::*;
 
 use super::*;
 
-type Key = u8;
+pub type Key = u8;
 
 /// A log of keyed records, and what was written to it.
-struct Keyed {
-    world: World,
+pub struct Keyed {
+    pub world: World,
     /// Key and value by offset; records of transactions are not listed.
-    written: BTreeMap<i64, (Key, Option<u8>)>,
-    live: BTreeSet<Offset>,
-    map_bytes: usize,
+    pub written: BTreeMap<i64, (Key, Option<u8>)>,
+    pub live: BTreeSet<Offset>,
+    pub map_bytes: usize,
 }
 
 impl Keyed {
-    fn new(seed: u64) -> Keyed {
+    pub fn new(seed: u64) -> Keyed {
         let mut world = World::new(seed);
         world.now.wall = Wall(10_000_000);
         world.settings.segment_bytes = 12_000;
@@ -33,7 +33,7 @@ impl Keyed {
     }
 
     /// One batch of these records; values are filled up so that segments roll.
-    fn put(&mut self, records: &[(Key, Option<u8>)], codec: Codec) {
+    pub fn put(&mut self, records: &[(Key, Option<u8>)], codec: Codec) {
         let base = self.world.log.end().0;
         let mut builder = BatchBuilder::new(base);
         for (at, (key, value)) in records.iter().enumerate() {
@@ -46,11 +46,11 @@ impl Keyed {
         self.world.append(batch);
     }
 
-    fn settle(&mut self) {
+    pub fn settle(&mut self) {
         self.world.settle_all();
     }
 
-    fn start(&mut self) -> bool {
+    pub fn start(&mut self) -> bool {
         let mut effects = Vec::new();
         let World { log, settings, now, outputs, .. } = &mut self.world;
         let (upto, live) = (log.end(), self.live.clone());
@@ -60,25 +60,25 @@ impl Keyed {
     }
 
     /// One round to its end.
-    fn compact(&mut self) -> bool {
+    pub fn compact(&mut self) -> bool {
         let started = self.start();
         self.world.run();
         assert!(!self.world.log.is_compacting());
         started
     }
 
-    fn debt(&mut self) -> crate::Debt {
+    pub fn debt(&mut self) -> crate::Debt {
         let World { log, settings, now, .. } = &mut self.world;
         let upto = log.end();
         log.compaction_debt(*now, upto, settings)
     }
 
-    fn failures(&self) -> usize {
+    pub fn failures(&self) -> usize {
         self.world.outputs.iter().filter(|output| matches!(output, Output::CompactionFailed(_))).count()
     }
 
     /// Key and value by offset, as a reader finds them.
-    fn found(&mut self) -> BTreeMap<i64, (Key, Option<u8>)> {
+    pub fn found(&mut self) -> BTreeMap<i64, (Key, Option<u8>)> {
         let mut found = BTreeMap::new();
         let mut at = self.world.log.start();
         while at < self.world.log.end() {
@@ -103,7 +103,7 @@ impl Keyed {
         found
     }
 
-    fn check(&mut self) {
+    pub fn check(&mut self) {
         let found = self.found();
         for (offset, record) in &found {
             assert_eq!(self.written.get(offset), Some(record), "what is there was written there");
@@ -123,7 +123,7 @@ impl Keyed {
     }
 
     /// What a whole round leaves: each key once below what is still written.
-    fn check_compacted(&mut self) {
+    pub fn check_compacted(&mut self) {
         self.check();
         let upto = self.world.marks.last().expect("settled").segment.0;
         let mut keys = BTreeSet::new();
@@ -134,7 +134,7 @@ impl Keyed {
         }
     }
 
-    fn crash(&mut self, seed: u64) {
+    pub fn crash(&mut self, seed: u64) {
         self.world.disk.reseed(seed);
         if seed.is_multiple_of(3) {
             self.world.disk.crash_hard();
@@ -142,7 +142,7 @@ impl Keyed {
         self.world.crash_and_load(self.world.mark());
     }
 
-    fn fill(&mut self, seed: u64, batches: usize, keys: u64) {
+    pub fn fill(&mut self, seed: u64, batches: usize, keys: u64) {
         let mut dice = Dice::new(seed);
         for at in 0..batches {
             let count = 1 + dice.below(3);

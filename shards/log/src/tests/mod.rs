@@ -4,6 +4,7 @@ mod compact;
 mod crash;
 mod ends;
 mod faults;
+mod lists;
 mod load;
 mod lookup;
 mod read;
