@@ -28,15 +28,15 @@ class Worker:
             f"bootstrap.servers={broker.address}", "group.id=copies", f"listeners=http://{self.address}",
             f"key.converter={converter}", f"value.converter={converter}", "plugin.discovery=service_load",
             f"plugin.path={directory}/plugins", "offset.flush.interval.ms=300", "scheduled.rebalance.max.delay.ms=500",
-            "session.timeout.ms=3000", "heartbeat.interval.ms=500", "consumer.session.timeout.ms=3000",
+            "session.timeout.ms=5000", "heartbeat.interval.ms=500", "consumer.session.timeout.ms=5000",
             "consumer.heartbeat.interval.ms=500",
             *(f"{kind}.storage.topic=copies-{kind}" for kind in ["config", "offset", "status"]),
             *(f"{kind}.storage.replication.factor=1" for kind in ["config", "offset", "status"]),
         ]))
         command = ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", classpath()]
+        command += ["org.apache.kafka.connect.cli.ConnectDistributed", str(properties)]
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen([*command, "org.apache.kafka.connect.cli.ConnectDistributed", str(properties)],
-                                            stdout=log, stderr=log)
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
 
     def ask(self, method, path, body=None):
         """Status and answer; status 0 while nothing listens."""
@@ -95,8 +95,9 @@ def all_run(worker, *places):
     """Whether both connectors and their tasks run, these workers having all tasks between them."""
     states = [worker.status(name) for name in ["source", "sink"]]
     tasks = [task for _, tasks in states for task in tasks]
-    return (all(state == "RUNNING" and tasks for state, tasks in states) and all(state == "RUNNING" for state, _ in tasks)
-            and {place for _, place in tasks} == {worker.address for worker in places})
+    connectors_run = all(state == "RUNNING" and tasks for state, tasks in states)
+    at = {place for state, place in tasks if state == "RUNNING"}
+    return connectors_run and at == {worker.address for worker in places} and all(state == "RUNNING" for state, _ in tasks)
 
 
 def test_a_file_is_copied_over_rebalances_and_crashes(make_broker, make_worker, tmp_path):
@@ -117,17 +118,21 @@ def test_a_file_is_copied_over_rebalances_and_crashes(make_broker, make_worker, 
     for name, kind, topic in [("source", "Source", {"file": str(file), "topic": "lines"}),
                               ("sink", "Sink", {"file": str(copy), "topics": "lines"})]:
         config = {"connector.class": f"FileStream{kind}", "tasks.max": "1", **topic}
-        assert until("the connector is taken", lambda: first.ask("PUT", f"/connectors/{name}/config", config)[0] in (200, 201))
+        path = f"/connectors/{name}/config"
+        until("the connector is taken", lambda: first.ask("PUT", path, config)[0] in (200, 201))
     until("all lines are copied, once", lambda: copied() == written)
     of_lines = {"kafka_topic": "lines", "kafka_partition": 0}
-    until("the sink's offset", lambda: first.offsets("sink") == [{"partition": of_lines, "offset": {"kafka_offset": 1000}}])
+    read = [{"partition": of_lines, "offset": {"kafka_offset": 1000}}]
+    until("the sink's offset", lambda: first.offsets("sink") == read)
     until("the source's offset", lambda: [found["offset"] for found in first.offsets("source")] == [
         {"position": file.stat().st_size}])
 
     admin = AdminClient({"bootstrap.servers": broker.address})
     internal = [ConfigResource(ResourceType.TOPIC, f"copies-{kind}") for kind in ["config", "offset", "status"]]
-    assert [future.result(10)["cleanup.policy"].value for future in admin.describe_configs(internal).values()] == ["compact"] * 3
-    assert [len(admin.list_topics(resource.name).topics[resource.name].partitions) for resource in internal] == [1, 25, 5]
+    described = [future.result(10) for future in admin.describe_configs(internal).values()]
+    assert [config["cleanup.policy"].value for config in described] == ["compact"] * 3
+    topics = admin.list_topics(timeout=10).topics
+    assert [len(topics[resource.name].partitions) for resource in internal] == [1, 25, 5]
     tools = Tools(broker.address)
     try:
         listed = {line.split()[0]: line.split()[1:] for line in tools.ok("kafka-groups", "--list").splitlines()[1:]}
@@ -152,14 +157,14 @@ def test_a_file_is_copied_over_rebalances_and_crashes(make_broker, make_worker, 
     assert second.ask("PUT", "/connectors/sink/stop")[0] == 204
     until("the sink has stopped", lambda: second.status("sink") == ("STOPPED", []))
     back = {"offsets": [{"partition": of_lines, "offset": {"kafka_offset": 7}}]}
-    assert until("its consumers have left", lambda: second.ask("PATCH", "/connectors/sink/offsets", back)[0] == 200)
+    until("its consumers have left", lambda: second.ask("PATCH", "/connectors/sink/offsets", back)[0] == 200)
     assert second.offsets("sink") == back["offsets"]
     copy.unlink()
     assert second.ask("PUT", "/connectors/sink/resume")[0] == 202
     until("the lines from the seventh on are copied again", lambda: set(copied()) == set(written[7:]))
     assert second.ask("PUT", "/connectors/sink/stop")[0] == 204
     until("the sink has stopped", lambda: second.status("sink") == ("STOPPED", []))
-    assert until("its consumers have left", lambda: second.ask("DELETE", "/connectors/sink/offsets")[0] == 200)
+    until("its consumers have left", lambda: second.ask("DELETE", "/connectors/sink/offsets")[0] == 200)
     assert second.offsets("sink") == []
     assert second.ask("DELETE", "/connectors/sink")[0] == 204
     until("the sink is gone", lambda: second.ask("GET", "/connectors")[1] == ["source"])

@@ -18,8 +18,8 @@ import org.apache.kafka.streams.state.KeyValueStore;
 import org.apache.kafka.streams.state.WindowStore;
 
 /**
- * Words of topic APP-in counted: all times to APP-counts, by windows of a minute to APP-windows. Grouping by word makes a
- * repartition topic, counting two changelogs: a compacted one, and one that is compacted and deleted.
+ * Words of topic APP-in counted: all times to APP-counts, by windows of a minute to APP-windows. Grouping by word
+ * makes a repartition topic, counting two changelogs: a compacted one, and one that is compacted and deleted.
  *
  * Arguments: bootstrap servers, application id, state directory, then configs as NAME=VALUE.
  * Says each state it comes into, and what ends it; SIGTERM closes it.
@@ -46,9 +46,11 @@ public class WordCount {
             .groupBy((key, word) -> word, Grouped.as("words"));
         words.count(Materialized.<String, Long, KeyValueStore<Bytes, byte[]>>as("counts"))
             .toStream().mapValues(count -> Long.toString(count)).to(application + "-counts");
-        words.windowedBy(TimeWindows.ofSizeWithNoGrace(Duration.ofMinutes(1)))
+        // Lines that are read again, some partitions sooner than others, are not late.
+        words.windowedBy(TimeWindows.ofSizeAndGrace(Duration.ofMinutes(1), Duration.ofDays(1)))
             .count(Materialized.<String, Long, WindowStore<Bytes, byte[]>>as("windows"))
-            .toStream((window, count) -> window.key() + "@" + window.window().start()).mapValues(count -> Long.toString(count))
+            .toStream((window, count) -> window.key() + "@" + window.window().start())
+            .mapValues(count -> Long.toString(count))
             .to(application + "-windows", Produced.with(Serdes.String(), Serdes.String()));
         KafkaStreams streams = new KafkaStreams(builder.build(), configs);
         CountDownLatch ended = new CountDownLatch(1);
