@@ -21,6 +21,7 @@ mod handlers;
 mod histogram;
 mod inbox;
 mod jobs;
+mod operations;
 mod producer_ids;
 mod resources;
 mod stats;

@@ -338,6 +338,18 @@ fn groups_are_listed_described_and_deleted_in_every_version() {
         assert_eq!(known.members[0].client_host.as_str(), "/127.0.0.1");
         assert_eq!(unknown.group_state.as_str(), "Dead");
         assert_eq!(unknown.error_code, if version >= 6 { 69 } else { 0 });
+        assert_eq!((known.authorized_operations, unknown.authorized_operations), (i32::MIN, i32::MIN), "not asked for");
+    }
+    for version in 3..=6 {
+        let request = DescribeGroupsRequest::default().with_groups(vec![group("g"), group("none")]);
+        let request = request.with_include_authorized_operations(true);
+        let described: DescribeGroupsResponse = cluster.call(ApiKey::DescribeGroups, version, &request);
+        let operations: Vec<i32> = described.groups.iter().map(|group| group.authorized_operations).collect();
+        assert_eq!(
+            operations,
+            [3400, if version >= 6 { i32::MIN } else { 3400 }],
+            "a dead group is one before version 6"
+        );
     }
     for version in 0..=2 {
         let request =
@@ -384,6 +396,11 @@ fn a_member_of_the_new_protocol() {
         assert_eq!(known.members[0].assignment.topic_partitions[0].topic_name.as_str(), "t");
         assert_eq!(known.members[0].member_type, if version == 1 { 1 } else { -1 });
         assert_eq!(unknown.error_code, 69);
+        assert_eq!(known.authorized_operations, i32::MIN, "not asked for");
+        let described: ConsumerGroupDescribeResponse =
+            cluster.call(ApiKey::ConsumerGroupDescribe, version, &request.with_include_authorized_operations(true));
+        let operations: Vec<i32> = described.groups.iter().map(|group| group.authorized_operations).collect();
+        assert_eq!(operations, [3400, i32::MIN, i32::MIN]);
         let classic = DescribeGroupsRequest::default().with_groups(vec![group("g")]);
         let described: DescribeGroupsResponse = cluster.call(ApiKey::DescribeGroups, 6, &classic);
         assert_eq!(described.groups[0].error_code, 69, "tools then ask with the other API");

@@ -5,11 +5,12 @@ use heddle_protocol::messages::consumer_group_describe_response::{
     Assignment, DescribedGroup, Member, TopicPartitions,
 };
 use heddle_protocol::messages::{ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse, GroupId, TopicName};
-use heddle_protocol::text;
+use heddle_protocol::{ErrorCode, text};
 
 use crate::ask::Answer;
 use crate::context::{Context, Reply, Started};
 use crate::grouped::{ask_group, code, group_answer, instance_text, member_text, partitions_to};
+use crate::operations::{self, if_asked};
 
 /// Version 1's types of member.
 const CLASSIC: i8 = 0;
@@ -19,18 +20,21 @@ pub(crate) fn start(request: ConsumerGroupDescribeRequest, cx: &mut Context<'_>)
     for group in &request.group_ids {
         ask_group(cx, group, Ask::ConsumerDescribe(group.as_str().into()));
     }
-    cx.gather(request.group_ids, finish)
+    let asked = request.include_authorized_operations;
+    cx.gather((request.group_ids, asked), finish)
 }
 
-fn finish(groups: Vec<GroupId>, answers: Vec<Answer>, cx: &mut Context<'_>) -> Reply {
+fn finish((groups, asked): (Vec<GroupId>, bool), answers: Vec<Answer>, cx: &mut Context<'_>) -> Reply {
     let version = cx.version();
     let groups = groups.into_iter().zip(answers).map(|(id, answer)| {
         let group = DescribedGroup::default().with_group_id(id);
-        match group_answer(Some(answer)) {
+        let described = match group_answer(Some(answer)) {
             Ok(Group::ConsumerDescribed(described)) => describe(group, described, version),
             Ok(other) => unreachable!("ConsumerGroupDescribe is answered by descriptions, not by {other:?}"),
             Err(refusal) => failed(group, &refusal),
-        }
+        };
+        let found = described.error_code == ErrorCode::None.code();
+        described.with_authorized_operations(if_asked(asked && found, operations::OF_GROUPS))
     });
     cx.respond(&ConsumerGroupDescribeResponse::default().with_groups(groups.collect()))
 }

@@ -6,6 +6,7 @@ use heddle_protocol::messages::{BrokerId, DescribeClusterRequest, DescribeCluste
 use heddle_protocol::{ErrorCode, text};
 
 use crate::context::{Context, Started};
+use crate::operations::{self, if_asked};
 
 /// Endpoint type 1; 2 would be controllers, which have no listener of their own here.
 const BROKERS: i8 = 1;
@@ -26,7 +27,9 @@ pub(crate) fn start(request: DescribeClusterRequest, cx: &mut Context<'_>) -> St
             .with_rack(broker.rack.as_deref().map(text))
     });
     let controller = cx.view.leaders.leader(PartitionId::CONTROLLER).map_or(cx.view.me, |(node, _)| node);
+    let permitted = if_asked(request.include_cluster_authorized_operations, operations::OF_CLUSTER);
     let response = DescribeClusterResponse::default()
+        .with_cluster_authorized_operations(permitted)
         .with_cluster_id(text(&image.cluster_id))
         .with_controller_id(BrokerId(controller.0))
         .with_brokers(brokers.collect());

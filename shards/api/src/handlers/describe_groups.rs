@@ -3,28 +3,32 @@
 use heddle_group::{Answer as Group, Ask, Described, GroupState, Refusal};
 use heddle_protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
 use heddle_protocol::messages::{DescribeGroupsRequest, DescribeGroupsResponse, GroupId};
-use heddle_protocol::text;
+use heddle_protocol::{ErrorCode, text};
 
 use crate::ask::Answer;
 use crate::context::{Context, Reply, Started};
 use crate::grouped::{ask_group, code, group_answer, instance_text, member_text};
+use crate::operations::{self, if_asked};
 
 pub(crate) fn start(request: DescribeGroupsRequest, cx: &mut Context<'_>) -> Started {
     for group in &request.groups {
         ask_group(cx, group, Ask::Describe(group.as_str().into()));
     }
-    cx.gather(request.groups, finish)
+    let asked = request.include_authorized_operations;
+    cx.gather((request.groups, asked), finish)
 }
 
-fn finish(groups: Vec<GroupId>, answers: Vec<Answer>, cx: &mut Context<'_>) -> Reply {
+fn finish((groups, asked): (Vec<GroupId>, bool), answers: Vec<Answer>, cx: &mut Context<'_>) -> Reply {
     let version = cx.version();
     let groups = groups.into_iter().zip(answers).map(|(id, answer)| {
         let group = DescribedGroup::default().with_group_id(id);
-        match group_answer(Some(answer)) {
+        let described = match group_answer(Some(answer)) {
             Ok(Group::Described(described)) => describe(group, described, version),
             Ok(other) => unreachable!("DescribeGroups is answered by descriptions, not by {other:?}"),
             Err(refusal) => failed(group, &refusal, version),
-        }
+        };
+        let found = described.error_code == ErrorCode::None.code();
+        described.with_authorized_operations(if_asked(asked && found, operations::OF_GROUPS))
     });
     cx.respond(&DescribeGroupsResponse::default().with_groups(groups.collect()))
 }

@@ -11,6 +11,7 @@ use heddle_protocol::{ErrorCode, text, uuid_of};
 
 use crate::ask::View;
 use crate::context::{Context, Started};
+use crate::operations;
 
 /// Where the page begins.
 struct From {
@@ -57,7 +58,11 @@ pub(crate) fn start(request: DescribeTopicPartitionsRequest, cx: &mut Context<'_
             }
         }
     }
-    let response = DescribeTopicPartitionsResponse::default().with_topics(page.topics).with_next_cursor(page.next);
+    // Told without being asked, also of topics that are not there.
+    let permit =
+        |topic: DescribeTopicPartitionsResponseTopic| topic.with_topic_authorized_operations(operations::OF_TOPICS);
+    let topics = page.topics.into_iter().map(permit).collect();
+    let response = DescribeTopicPartitionsResponse::default().with_topics(topics).with_next_cursor(page.next);
     cx.done(&response)
 }
 

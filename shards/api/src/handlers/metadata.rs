@@ -14,6 +14,7 @@ use heddle_protocol::{ErrorCode, text, topic_id_of, uuid_of};
 use crate::ask::{Answer, Ask, Target, View};
 use crate::context::{Context, Reply, Started};
 use crate::errors;
+use crate::operations::{self, if_asked};
 
 /// How long an answer waits for topics to be created. It says UNKNOWN_TOPIC_OR_PARTITION also when they were, as Kafka's,
 /// which does not wait: clients ask again and find them, and a deleted topic is not seen by who asks whether it is gone.
@@ -43,14 +44,17 @@ struct Wanted {
     entries: Vec<Entry>,
     /// The ask that creates topics together.
     created_by: Option<u32>,
+    /// Whether operations on topics, and on the cluster, were asked for.
+    operations: (bool, bool),
 }
 
 pub(crate) fn start(request: MetadataRequest, cx: &mut Context<'_>) -> Started {
+    let operations = (request.include_topic_authorized_operations, request.include_cluster_authorized_operations);
     // Version 0 has no null: an empty list means all topics there.
     let topics = request.topics.filter(|topics| cx.version() > 0 || !topics.is_empty());
     let Some(mut topics) = topics else {
         let entries = cx.view.image.topics().cloned().map(Entry::Known).collect();
-        return cx.gather(Wanted { entries, created_by: None }, finish);
+        return cx.gather(Wanted { entries, created_by: None, operations }, finish);
     };
     let mut seen = std::collections::BTreeSet::new();
     topics.retain(|topic| seen.insert((topic.topic_id, topic.name.clone())));
@@ -63,7 +67,7 @@ pub(crate) fn start(request: MetadataRequest, cx: &mut Context<'_>) -> Started {
         cx.ask(Target::Controller, Ask::Controller(ask))
     });
     cx.set_deadline_ms(CREATION_WAIT_MS);
-    cx.gather(Wanted { entries, created_by }, finish)
+    cx.gather(Wanted { entries, created_by, operations }, finish)
 }
 
 /// `missing` takes what is to be created together.
@@ -112,7 +116,7 @@ fn is_legal(name: &str) -> bool {
 }
 
 fn finish(wanted: Wanted, answers: Vec<Answer>, cx: &mut Context<'_>) -> Reply {
-    let (view, Wanted { entries, created_by }) = (cx.view, wanted);
+    let (view, Wanted { entries, created_by, operations: (of_topics, of_cluster) }) = (cx.view, wanted);
     let describe = |entry: Entry| match entry {
         Entry::Known(topic) => describe(&topic, view, cx.version()),
         Entry::Failed(topic) => topic,
@@ -130,7 +134,8 @@ fn finish(wanted: Wanted, answers: Vec<Answer>, cx: &mut Context<'_>) -> Reply {
     });
     let mut response = MetadataResponse::default()
         .with_brokers(brokers.collect())
-        .with_topics(entries.into_iter().map(describe).collect());
+        .with_topics(entries.into_iter().map(|entry| permit(describe(entry), of_topics)).collect())
+        .with_cluster_authorized_operations(if_asked(of_cluster, operations::OF_CLUSTER));
     if cx.version() >= 1 {
         response = response.with_controller_id(BrokerId(controller(view).0));
     }
@@ -162,6 +167,12 @@ fn outcome(answer: &Answer, place: usize) -> ErrorCode {
         }
         Some(refusal) => errors::of_controller(refusal),
     }
+}
+
+/// Kafka says it of every topic that has a name, of those that are not there as well.
+fn permit(topic: MetadataResponseTopic, asked: bool) -> MetadataResponseTopic {
+    let named = topic.error_code != ErrorCode::UnknownTopicId.code();
+    topic.with_topic_authorized_operations(if_asked(asked && named, operations::OF_TOPICS))
 }
 
 fn failed(name: &str, error: ErrorCode) -> MetadataResponseTopic {

@@ -31,6 +31,18 @@ fn access_rules_need_an_authorizer() {
     }
 }
 
+/// Without an authorizer everything is allowed that Kafka knows of for a cluster (KIP-430).
+#[test]
+fn operations_on_the_cluster_are_said_if_asked_for() {
+    let mut broker = Broker::new(&[]);
+    for version in versions::<DescribeClusterRequest>() {
+        let request = DescribeClusterRequest::default();
+        assert_eq!(broker.call(version, &request).cluster_authorized_operations, i32::MIN);
+        let request = request.with_include_cluster_authorized_operations(true);
+        assert_eq!(broker.call(version, &request).cluster_authorized_operations, 8096);
+    }
+}
+
 #[test]
 fn leaders_that_lead_need_no_election() {
     let mut broker = Broker::new(&[]);

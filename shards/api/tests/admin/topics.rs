@@ -195,6 +195,10 @@ fn pages(broker: &mut Broker, names: &[&str], limit: i32) -> Vec<Vec<(String, i1
             .with_response_partition_limit(limit)
             .with_cursor(from);
         let response = broker.call(0, &request);
+        assert!(
+            response.topics.iter().all(|topic| topic.topic_authorized_operations == 3576),
+            "told without being asked"
+        );
         let page = response.topics.iter().map(|topic| {
             let indexes = topic.partitions.iter().map(|partition| partition.partition_index).collect();
             (topic.name.as_ref().map_or(String::new(), |n| n.to_string()), topic.error_code, indexes)

@@ -50,6 +50,30 @@ fn brokers_and_all_topics_in_every_version() {
     }
 }
 
+/// Nobody is forbidden anything, so the answer is what Apache Kafka knows of topics and of the cluster (KIP-430).
+#[test]
+fn operations_are_said_if_asked_for() {
+    for version in 8..=13 {
+        let mut world = World::new();
+        let request = named(&["t", "none", "bad name"]).with_allow_auto_topic_creation(false);
+        let request = request.with_include_topic_authorized_operations(true);
+        let response = ask(&mut world, version, &request);
+        let operations: Vec<i32> = response.topics.iter().map(|topic| topic.topic_authorized_operations).collect();
+        assert_eq!(operations, [3576; 3], "version {version}");
+        assert_eq!(response.cluster_authorized_operations, i32::MIN, "not asked for");
+    }
+    for version in 8..=10 {
+        let request = named(&["t"]).with_include_cluster_authorized_operations(true);
+        let response = ask(&mut World::new(), version, &request);
+        assert_eq!(response.cluster_authorized_operations, 8096);
+        assert_eq!(response.topics[0].topic_authorized_operations, i32::MIN, "not asked for");
+    }
+    let unknown = MetadataRequestTopic::default().with_name(None).with_topic_id(Uuid::from_u128(9));
+    let request = MetadataRequest::default().with_topics(Some(vec![unknown]));
+    let response = ask(&mut World::new(), 12, &request.with_include_topic_authorized_operations(true));
+    assert_eq!(response.topics[0].topic_authorized_operations, i32::MIN, "nobody knows which topic that would be");
+}
+
 #[test]
 fn an_empty_list_means_none_from_version_1_on() {
     let mut world = World::new();
