@@ -10,8 +10,8 @@
 //! (swap)   the group leaves the log and the output enters it, in one step; then the next group
 //! ```
 //!
-//! While one span is worked on off the turn, the next few are read and what stays is written (`sources.rs`,
-//! `output.rs`); a piece of each is about one span. When the map becomes full, the round ends where the map ends, and the
+//! While a few spans are worked on off the turn (`piece.rs`), the next are read and what stays is written (`sources.rs`,
+//! `output.rs`), in buffers that are used again and again. When the map becomes full, the round ends where the map ends, and the
 //! next begins there. A round that fails leaves the groups that it finished, and
 //! begins anew when it is asked for again: a group counts only once it is sealed, and the oldest go first, so that what
 //! a tombstone hides is always gone before the tombstone.
@@ -27,6 +27,7 @@ use crate::ask::Output;
 use crate::clean::Rules;
 use crate::keymap::KeyMap;
 use crate::names::Part;
+use crate::packing::Stock;
 use crate::round::{Run, Stage};
 use crate::segment::SegmentKey;
 
@@ -112,6 +113,7 @@ impl Log {
             sources: Default::default(),
             source: None,
             output: None,
+            stock: Default::default(),
             opaque: false,
             waiting: false,
             reads: 0,
@@ -176,7 +178,7 @@ impl Log {
                 }
                 Step::Finished => {
                     self.compaction.applied = run.mapped;
-                    self.let_go(run.map.take(), out);
+                    self.let_go(run.map.take(), run.stock, out);
                     events.push(Output::Compacted);
                 }
                 Step::Failed(why) => {
@@ -187,13 +189,13 @@ impl Log {
         }
     }
 
-    /// To give a large map back to the system takes milliseconds: not in a turn.
-    fn let_go(&mut self, map: Option<KeyMap>, out: &mut Vec<Effect>) {
+    /// To give a large map and the buffers beside it back to the system takes milliseconds: not in a turn.
+    fn let_go(&mut self, map: Option<KeyMap>, stock: Stock, out: &mut Vec<Effect>) {
         let Some(map) = map.filter(|map| map.bytes() >= MAP_BYTES_DROPPED) else { return };
         self.compaction.working = true;
         let token = Token { owner: self.disk.id.owner, seq: COMPACTION_WORK };
         let work = move || {
-            drop(map);
+            drop((map, stock));
             Product::new(())
         };
         out.push(Effect::Work { token, run: Box::new(work) });
@@ -202,7 +204,7 @@ impl Log {
     /// What was written is of no use. Nobody reads it, and loading would not take it.
     fn fail_compaction(&mut self, mut run: Run, why: String, out: &mut Vec<Effect>, events: &mut Vec<Output>) {
         self.compaction.failed = true;
-        self.let_go(run.map.take(), out);
+        self.let_go(run.map.take(), run.stock, out);
         if let Some(output) = run.output {
             self.disk.close(output.key, out);
             if run.stage == Stage::Seal {

@@ -5,15 +5,19 @@ use std::hash::{DefaultHasher, Hasher};
 
 use heddle_model::Offset;
 
-/// Two hashes of the key, then the offset plus one; all zero is an empty slot.
+/// 111 bits of hash of the key, in the low `SPAN_BITS` of the second word the number of the span that holds the record,
+/// then the offset plus one. All zero is an empty slot.
 type Slot = [u64; 3];
 
 const SLOT_BYTES: usize = size_of::<Slot>();
 /// Even the smallest table makes progress.
 const SLOTS_MIN: usize = 16;
 
+const SPAN_BITS: u32 = 17;
+/// The number of a span of which nothing is known.
+const NO_SPAN: u64 = (1 << SPAN_BITS) - 1;
 /// Spans of which that is known; further ones count as needed. Their entries take a few MiB at most.
-const SPANS_MAX: usize = 1 << 17;
+const SPANS_MAX: usize = NO_SPAN as usize;
 
 /// A span whose records were noted.
 struct Noted {
@@ -24,11 +28,12 @@ struct Noted {
     kept: bool,
 }
 
-/// Keys stand in it by 128 bits of hash: two keys that share them all would count as one, as in Kafka.
+/// Keys stand in it by 111 bits of hash: two keys that share them all would count as one, as in Kafka those that share
+/// 128 do. Among a million keys there are two in one case of 10^22.
 pub(crate) struct KeyMap {
     slots: Vec<Slot>,
     len: usize,
-    /// Where each span begins, in order, and apart from the rest: they are searched for each record.
+    /// Where each span begins, in order.
     bases: Vec<Offset>,
     spans: Vec<Noted>,
 }
@@ -45,7 +50,7 @@ impl Hashed {
             hasher.write(key);
             hasher.finish()
         };
-        Hashed([hash(1), hash(2)])
+        Hashed([hash(1), hash(2) & !NO_SPAN])
     }
 }
 
@@ -69,8 +74,8 @@ impl KeyMap {
     /// Where the key stands, or the empty slot where it would.
     fn slot(&self, key: Hashed) -> usize {
         let mut at = self.home(key);
-        while self.slots[at][2] != 0 && self.slots[at][..2] != key.0 {
-            at = (at + 1) % self.slots.len();
+        while self.slots[at][2] != 0 && [self.slots[at][0], self.slots[at][1] & !NO_SPAN] != key.0 {
+            at = if at + 1 == self.slots.len() { 0 } else { at + 1 };
         }
         at
     }
@@ -96,11 +101,17 @@ impl KeyMap {
         self.bases.binary_search(&base).is_ok_and(|at| self.spans[at].newest == 0 && !self.spans[at].kept)
     }
 
-    /// The span that holds a record gained or lost a newest one.
-    fn count(&mut self, offset: Offset, by: i32) {
-        let is_last = self.bases.last().is_some_and(|last| *last <= offset);
-        let behind = if is_last { self.bases.len() } else { self.bases.partition_point(|base| *base <= offset) };
-        if let Some(noted) = self.spans[..behind].last_mut().filter(|noted| offset < noted.next) {
+    /// The number of the span that a record to be noted stands in: the one that began last, if that is counted.
+    fn span_of(&self, offset: Offset) -> u64 {
+        match self.spans.last() {
+            Some(last) if offset < last.next => self.spans.len() as u64 - 1,
+            _ => NO_SPAN,
+        }
+    }
+
+    /// A span gained or lost a newest record.
+    fn count(&mut self, span: u64, by: i32) {
+        if let Some(noted) = self.spans.get_mut(span as usize) {
             noted.newest = noted.newest.saturating_add_signed(by);
         }
     }
@@ -124,10 +135,11 @@ impl KeyMap {
         }
         if newest > known {
             if known > 0 {
-                self.count(Offset(known as i64 - 1), -1);
+                self.count(self.slots[at][1] & NO_SPAN, -1);
             }
-            self.count(offset, 1);
-            self.slots[at] = [key.0[0], key.0[1], newest];
+            let span = self.span_of(offset);
+            self.count(span, 1);
+            self.slots[at] = [key.0[0], key.0[1] | span, newest];
         }
         true
     }
@@ -193,6 +205,21 @@ mod tests {
         note(&mut map, 19, 52);
         assert!(map.replaces_span(Offset(10)));
         assert!(!map.replaces_span(Offset(30)) && !map.replaces_span(Offset(11)));
+    }
+
+    #[test]
+    fn spans_beyond_those_that_are_counted_are_read() {
+        let mut map = KeyMap::within(1 << 16, 100);
+        let spans = SPANS_MAX as i64 + 3;
+        for span in 0..spans {
+            map.begin_span(Offset(span), Offset(span + 1));
+            assert!(map.note(Hashed::of(&[(span % 2) as u8]), Offset(span)));
+        }
+        assert!(map.replaces_span(Offset(0)) && map.replaces_span(Offset(SPANS_MAX as i64 - 1)));
+        assert!(!map.replaces_span(Offset(SPANS_MAX as i64)) && !map.replaces_span(Offset(spans - 1)));
+        assert!(map.replaces(Hashed::of(&[0]), Offset(spans - 4)));
+        assert!(!map.replaces(Hashed::of(&[0]), Offset(spans - 2)));
+        assert!(!map.replaces(Hashed::of(&[1]), Offset(spans - 1)));
     }
 
     #[test]

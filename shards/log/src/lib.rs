@@ -77,6 +77,8 @@ mod log;
 mod lookup;
 mod names;
 mod output;
+mod packing;
+mod piece;
 mod plan;
 mod prepare;
 mod query;

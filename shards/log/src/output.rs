@@ -4,18 +4,27 @@ use std::collections::VecDeque;
 
 use heddle_border::{DiskOp, Done, Effect, Failed, Fault, OpenMode};
 use heddle_model::Offset;
-use heddle_model::limits::SPAN_BYTES;
 
 use crate::Log;
 use crate::compact::Step;
 use crate::disk::{FileKey, Op};
 use crate::names::{self, Part};
+use crate::packing::Packing;
 use crate::round::{Building, Run, Stage};
 use crate::segment::{Index, Segment, SegmentKey};
 use crate::side::Place;
 
 /// Spans of the output that are being written at once.
-const WRITES_AT_ONCE: usize = 2;
+pub(crate) const WRITES_AT_ONCE: usize = 3;
+/// While so many more wait to be written, nothing is added to them.
+pub(crate) const SPANS_FULL: usize = 3;
+
+impl Run {
+    /// Whether work may make spans of the output.
+    pub(crate) fn may_pack(&self) -> bool {
+        self.output.as_ref().is_none_or(|output| output.full.len() < SPANS_FULL)
+    }
+}
 
 impl Log {
     pub(crate) fn begin_group(&mut self, run: &mut Run) -> Step {
@@ -29,8 +38,8 @@ impl Log {
         let generation = group.sources.iter().map(|key| key.generation).max().unwrap_or(0);
         let generation = generation.checked_add(1).expect("generations do not run out");
         let key = SegmentKey { base: first.base, generation };
-        let (pending, spans) = (VecDeque::new(), Vec::new());
-        run.output = Some(Building { key, group, pending, pending_bytes: 0, spans, at: 0 });
+        let (packing, full, spans) = (Packing::default(), VecDeque::new(), Vec::new());
+        run.output = Some(Building { key, group, packing, full, spans, at: 0 });
         run.stage = Stage::Create(Part::Log);
         Step::Again
     }
@@ -42,14 +51,19 @@ impl Log {
         Step::Wait
     }
 
-    /// Write what fills a span, and go on reading unless too much waits to be written.
+    /// Write what fills a span, and go on reading.
     pub(crate) fn copy_next(&mut self, run: &mut Run, out: &mut Vec<Effect>) -> Step {
         let is_over = run.source.is_none() && run.sources.is_empty();
         let output = run.output.as_mut().expect("there is an output while copying");
         let file = FileKey { segment: output.key, part: Part::Log };
-        while run.writes < WRITES_AT_ONCE && output.pending_bytes > 0 && (is_over || output.pending_bytes >= SPAN_BYTES)
+        if is_over {
+            output.packing.close();
+            output.full.extend(output.packing.take_full());
+        }
+        while run.writes < WRITES_AT_ONCE
+            && let Some((mut span, buf)) = output.full.pop_front()
         {
-            let (span, buf) = output.next_span();
+            span.at = output.at;
             output.spans.push(span);
             output.at = span.end();
             run.writes += 1;
@@ -57,14 +71,11 @@ impl Log {
             self.disk.start_on(Op::CompactWrite, file, write, out);
         }
         if is_over {
-            if output.pending_bytes > 0 || run.writes > 0 {
+            if !output.full.is_empty() || run.writes > 0 {
                 return Step::Wait;
             }
             run.stage = Stage::Sync;
             return Step::Again;
-        }
-        if output.pending_bytes >= SPAN_BYTES {
-            return Step::Wait;
         }
         match run.sources.front().copied() {
             _ if run.source.is_some() => self.work_on_source(run, out),
@@ -159,13 +170,14 @@ impl Log {
             _ => run.waiting = false,
         }
         match (op, result) {
+            (Op::CompactRead(place), Ok(Done::Read { buf, .. })) if !run.awaits(place) => run.stock.give(buf),
             (Op::CompactRead(place), _) if !run.awaits(place) => {}
             (op, Err(failed)) => {
                 let what = self.what_failed(op, &run);
                 run.fault = Some(format!("{what}: {}", failed.fault));
             }
             (Op::CompactRead(place), Ok(Done::Read { buf, len })) => run.take_span(place, buf, len),
-            (Op::CompactWrite, Ok(_)) => {}
+            (Op::CompactWrite, Ok(Done::Written { buf })) => run.stock.give(buf),
             (Op::CompactSync, Ok(_)) => run.stage = Stage::Names,
             (Op::CompactNames, Ok(_)) => run.stage = Stage::Seal,
             (Op::CompactSeal, Ok(_)) => {

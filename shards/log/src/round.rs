@@ -2,17 +2,23 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
 use heddle_border::Blocks;
 use heddle_model::Offset;
 use heddle_model::limits::SPAN_BYTES;
 
-use crate::clean::{Kept, Mapped, Rules, Unreadable};
+use crate::clean::{Mapped, Rules};
 use crate::group::{Group, seconds};
 use crate::keymap::KeyMap;
 use crate::names::Part;
+use crate::packing::{Packing, Stock};
+use crate::piece::{Act, Came, Fetched, Outcome, Piece};
 use crate::segment::{NO_TIMESTAMP, Segment, SegmentKey, Span, SpanKey};
 use crate::side::Record;
+
+/// Spans of one piece of work: its two wake-ups cost as much as the work on one span does.
+pub(crate) const SPANS_AT_WORK: usize = 4;
+/// Their bytes; a single larger span is worked on alone.
+const BYTES_AT_WORK: usize = SPANS_AT_WORK * SPAN_BYTES;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Stage {
@@ -46,6 +52,7 @@ pub(crate) struct Run {
     pub(crate) sources: VecDeque<SegmentKey>,
     pub(crate) source: Option<Source>,
     pub(crate) output: Option<Building>,
+    pub(crate) stock: Stock,
     /// A batch was met that may hold older records of any key.
     pub(crate) opaque: bool,
     /// An operation is under way beside which nothing is done.
@@ -72,29 +79,27 @@ pub(crate) struct Source {
     pub(crate) unread: VecDeque<Span>,
     /// Spans that are being read, wait, or, at the front, are worked on.
     pub(crate) ahead: VecDeque<Ahead>,
+    /// How many are worked on.
+    pub(crate) at_work: usize,
     pub(crate) drop_tombstones: bool,
 }
 
 /// A span on its way, with its bytes once they are there and until they are worked on.
 pub(crate) struct Ahead {
     pub(crate) span: Span,
-    pub(crate) bytes: Option<Bytes>,
+    pub(crate) bytes: Option<Fetched>,
 }
 
 /// A segment being written.
 pub(crate) struct Building {
     pub(crate) key: SegmentKey,
     pub(crate) group: Group,
-    pub(crate) pending: VecDeque<Kept>,
-    pub(crate) pending_bytes: usize,
+    /// Away while work has it.
+    pub(crate) packing: Packing,
+    /// Spans that wait to be written, in order.
+    pub(crate) full: VecDeque<(Span, Blocks)>,
     pub(crate) spans: Vec<Span>,
     pub(crate) at: u64,
-}
-
-/// What work gives back. The map lives with it meanwhile.
-pub(crate) enum Outcome {
-    Mapped(KeyMap, Result<Mapped, Unreadable>),
-    Retained(KeyMap, Result<Vec<Kept>, Unreadable>, bool),
 }
 
 impl Run {
@@ -134,33 +139,60 @@ impl Run {
         let found = source.ahead.iter_mut().find(|ahead| ahead.span.at == place.at);
         let ahead = found.expect("it awaits the span");
         if len == ahead.span.padded() {
-            ahead.bytes = Some(buf.freeze());
+            ahead.bytes = Some(Fetched::Read(buf));
         } else {
             self.fault = Some(format!("offsets {} to {} end early", ahead.span.base, ahead.span.next));
         }
     }
 
+    /// The next piece of work. `None`: too little has been read for it, and more is on its way.
+    pub(crate) fn next_piece(&mut self) -> Option<Piece> {
+        let source = self.source.as_mut()?;
+        let mut bytes = 0;
+        let fits = |ahead: &&Ahead| {
+            bytes += ahead.span.padded();
+            ahead.bytes.is_some() && (bytes <= BYTES_AT_WORK || bytes == ahead.span.padded())
+        };
+        let ready = source.ahead.iter().take(SPANS_AT_WORK).take_while(fits).count();
+        let is_whole = ready == SPANS_AT_WORK || bytes > BYTES_AT_WORK;
+        if ready == 0 || !(is_whole || self.reads == 0) {
+            return None;
+        }
+        source.at_work = ready;
+        let take = |ahead: &mut Ahead| ahead.bytes.take().map(|bytes| (ahead.span, bytes));
+        let spans = source.ahead.iter_mut().take(ready).filter_map(take).collect();
+        let act = match self.output.as_mut() {
+            None => Act::Map { from: self.from },
+            Some(output) => Act::Copy {
+                drop_tombstones: source.drop_tombstones,
+                opaque: self.opaque,
+                packing: std::mem::take(&mut output.packing),
+            },
+        };
+        // Mapping packs nothing.
+        let spare = if self.output.is_some() { ready } else { 0 };
+        let map = self.map.take().expect("no work is under way");
+        Some(Piece { spans, map, stock: self.stock.part(spare), rules: self.rules.clone(), act })
+    }
+
     pub(crate) fn take_outcome(&mut self, outcome: Option<Outcome>) -> Result<(), String> {
         let source = self.source.as_mut().expect("work is about a source");
-        let Ahead { span, .. } = source.ahead.pop_front().expect("work is about a span");
-        let unreadable = |Unreadable(what)| format!("offsets {} to {} {what}", span.base, span.next);
-        match outcome {
-            None => return Err("its work did not end".to_owned()),
-            Some(Outcome::Mapped(map, mapped)) => {
-                self.map = Some(map);
-                if let Mapped::Upto(upto) = mapped.map_err(unreadable)? {
-                    self.mapped = upto;
-                    self.to_map.clear();
-                    self.source = None;
-                }
+        let done = std::mem::take(&mut source.at_work);
+        source.ahead.drain(..done);
+        let Outcome { map, stock, result } = outcome.ok_or("its work did not end")?;
+        self.map = Some(map);
+        self.stock.take_in(stock);
+        match result? {
+            Came::Mapped(Mapped::All) => {}
+            Came::Mapped(Mapped::Upto(upto)) => {
+                self.mapped = upto;
+                self.to_map.clear();
+                self.source = None;
             }
-            Some(Outcome::Retained(map, kept, opaque)) => {
-                (self.map, self.opaque) = (Some(map), opaque);
+            Came::Copied { mut packing, opaque } => {
                 let output = self.output.as_mut().expect("copying has an output");
-                for kept in kept.map_err(unreadable)? {
-                    output.pending_bytes += kept.bytes.len();
-                    output.pending.push_back(kept);
-                }
+                output.full.extend(packing.take_full());
+                (output.packing, self.opaque) = (packing, opaque);
             }
         }
         Ok(())
@@ -183,39 +215,5 @@ impl Run {
         let side_bytes = record.padded_bytes() as u64;
         record.own.iter_mut().for_each(|own| own.side_bytes = side_bytes);
         record
-    }
-}
-
-impl Building {
-    /// The next span of the output: as many of the batches that wait as it holds.
-    pub(crate) fn next_span(&mut self) -> (Span, Blocks) {
-        let mut bytes = 0;
-        let fits = |kept: &&Kept| {
-            bytes += kept.bytes.len();
-            bytes <= SPAN_BYTES || bytes == kept.bytes.len()
-        };
-        let count = self.pending.iter().take_while(fits).count();
-        let taken: Vec<Kept> = self.pending.drain(..count).collect();
-        let len: usize = taken.iter().map(|kept| kept.bytes.len()).sum();
-        self.pending_bytes -= len;
-        let mut blocks = Blocks::zeroed(len);
-        let mut at = 0;
-        for kept in &taken {
-            blocks[at..at + kept.bytes.len()].copy_from_slice(&kept.bytes);
-            at += kept.bytes.len();
-        }
-        let (first, last) = (&taken[0], &taken[count - 1]);
-        let span = Span {
-            base: first.base,
-            next: last.next,
-            at: self.at,
-            len: u32::try_from(len).expect("batches are far below 4 GiB"),
-            crc: crc32c::crc32c(&blocks),
-            max_timestamp: taken.iter().map(|kept| kept.max_timestamp).max().unwrap_or(NO_TIMESTAMP),
-            term: first.term,
-            // Only of a segment that is written does anybody ask.
-            first_below_ms: u32::MAX,
-        };
-        (span, blocks)
     }
 }

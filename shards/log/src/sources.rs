@@ -2,23 +2,24 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
-use heddle_border::{Blocks, DiskOp, Effect, OpenMode, Product, Token};
+use heddle_border::{DiskOp, Effect, OpenMode, Product, Token};
 use heddle_model::Offset;
 use heddle_model::limits::SPAN_BYTES;
 
 use crate::Log;
 use crate::ask::Output;
-use crate::clean::{map_span, retain_span};
 use crate::compact::{COMPACTION_WORK, Step};
 use crate::disk::{FileKey, Op};
 use crate::group::Group;
 use crate::names::Part;
-use crate::round::{Ahead, Asked, Outcome, Run, Source, Stage};
-use crate::segment::{Index, SegmentKey, Span, SpanKey};
+use crate::piece::{Fetched, Piece};
+use crate::round::{Ahead, Asked, Run, SPANS_AT_WORK, Source, Stage};
+use crate::segment::{Index, SegmentKey, SpanKey};
 
-/// Spans in memory or on their way, the one being worked on included.
-const SPANS_AHEAD: usize = 4;
+/// Spans being read at once: with fewer the disk is idle now and then, with more a reader of clients waits behind them.
+pub(crate) const READS_AT_ONCE: usize = 4;
+/// Spans in memory or on their way: while some are worked on, the next are there and those behind them are read.
+pub(crate) const SPANS_AHEAD: usize = READS_AT_ONCE + 2 * SPANS_AT_WORK;
 /// Their bytes; a single larger span is read alone.
 const BYTES_AHEAD: usize = SPANS_AHEAD * SPAN_BYTES;
 
@@ -54,6 +55,7 @@ impl Log {
                     key,
                     unread: spans.iter().filter(|span| span.next > from && !run.is_replaced(span)).copied().collect(),
                     ahead: VecDeque::new(),
+                    at_work: 0,
                     drop_tombstones: segment.is_clean() && aged_ms >= run.delete_retention_ms,
                 });
                 Step::Again
@@ -71,27 +73,24 @@ impl Log {
         }
     }
 
-    /// Read ahead, and have the next span worked on once it is there.
+    /// Read ahead, and have the next spans worked on once they are there.
     pub(crate) fn work_on_source(&mut self, run: &mut Run, out: &mut Vec<Effect>) -> Step {
         if let Err(why) = self.read_sources_ahead(run, out) {
             run.fault = Some(why);
             return Step::Again;
         }
-        let source = run.source.as_mut().expect("checked by who asks");
-        match source.ahead.front_mut() {
-            None if source.unread.is_empty() => {
-                run.next_source();
-                Step::Again
-            }
-            Some(Ahead { span, bytes }) if !self.compaction.working => {
-                let span = *span;
-                if let Some(bytes) = bytes.take() {
-                    self.start_work(run, bytes, span, out);
-                }
-                Step::Wait
-            }
-            None | Some(_) => Step::Wait,
+        let source = run.source.as_ref().expect("checked by who asks");
+        if source.ahead.is_empty() && source.unread.is_empty() {
+            run.next_source();
+            return Step::Again;
         }
+        if !self.compaction.working
+            && run.may_pack()
+            && let Some(piece) = run.next_piece()
+        {
+            self.start_work(piece, out);
+        }
+        Step::Wait
     }
 
     fn read_sources_ahead(&mut self, run: &mut Run, out: &mut Vec<Effect>) -> Result<(), String> {
@@ -104,12 +103,13 @@ impl Log {
         let file = FileKey { segment: key, part: Part::Log };
         while let Some(span) = source.unread.front().copied() {
             let bytes = source.ahead.iter().map(|ahead| ahead.span.padded()).sum::<usize>();
-            let has_room = source.ahead.len() < SPANS_AHEAD && bytes + span.padded() <= BYTES_AHEAD;
+            let has_room =
+                source.ahead.len() < SPANS_AHEAD && bytes + span.padded() <= BYTES_AHEAD && run.reads < READS_AT_ONCE;
             if !source.ahead.is_empty() && !has_room {
                 return Ok(());
             }
             let place = SpanKey { segment: key, at: span.at };
-            let bytes = self.cache.get(place);
+            let bytes = self.cache.get(place).map(Fetched::Cached);
             if bytes.is_none() && !self.disk.is_open(file) {
                 if self.disk.is_known(file) {
                     return Ok(());
@@ -124,7 +124,7 @@ impl Log {
             if bytes.is_none() {
                 run.asked = None;
                 run.reads += 1;
-                let (at, buf) = (span.at, Blocks::zeroed(span.padded()));
+                let (at, buf) = (span.at, run.stock.take(span.padded()));
                 self.disk.start_on(Op::CompactRead(place), file, |file| DiskOp::Read { file, at, buf }, out);
             }
             source.unread.pop_front();
@@ -133,23 +133,10 @@ impl Log {
         Ok(())
     }
 
-    fn start_work(&mut self, run: &mut Run, bytes: Bytes, span: Span, out: &mut Vec<Effect>) {
-        let mut map = run.map.take().expect("no work is under way");
-        let source = run.source.as_ref().expect("work is about a source");
-        let (from, rules, drop_tombstones) = (run.from, run.rules.clone(), source.drop_tombstones);
-        let (is_mapping, mut opaque) = (run.stage == Stage::Map, run.opaque);
-        let work = move || {
-            Product::new(if is_mapping {
-                let mapped = map_span(&mut map, &bytes, &span, &rules, from);
-                Outcome::Mapped(map, mapped)
-            } else {
-                let kept = retain_span(&map, &bytes, &span, &rules, drop_tombstones, &mut opaque);
-                Outcome::Retained(map, kept, opaque)
-            })
-        };
+    fn start_work(&mut self, piece: Piece, out: &mut Vec<Effect>) {
         self.compaction.working = true;
         let token = Token { owner: self.disk.id.owner, seq: COMPACTION_WORK };
-        out.push(Effect::Work { token, run: Box::new(work) });
+        out.push(Effect::Work { token, run: Box::new(|| Product::new(piece.run())) });
     }
 
     /// Work off the turn ended; `None`: it panicked.

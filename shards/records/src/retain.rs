@@ -20,26 +20,25 @@ pub fn retain(
 ) -> Result<Bytes, PayloadError> {
     let (header, payload) = unpack(batch, limit)?;
     let codec = codec_of(&header)?;
-    let mut kept = Vec::new();
-    let mut count = 0;
-    let mut max_timestamp = i64::MIN;
     let all = records(&payload, header.count).collect::<Result<Vec<Record<'_>>, _>>()?;
     let stays = keep(&all);
     assert_eq!(stays.len(), all.len(), "each record stays or goes");
-    for (record, stays) in all.into_iter().zip(stays) {
-        if stays {
-            let Record { offset_delta, timestamp_delta, key, value, headers } = record;
-            write_record(&mut kept, offset_delta, timestamp_delta, key, value, HeadersOf(headers));
-            max_timestamp = max_timestamp.max(header.timestamp_of(timestamp_delta));
-            count += 1;
-        }
-    }
+    let count = stays.iter().filter(|stays| **stays).count() as i32;
     if count == header.count {
         return Ok(batch.clone());
     }
     if count == 0 {
         let bare = Header { count: 0, attributes: header.attributes & !CODEC_BITS, ..header };
         return joined(&bare, &[], limit);
+    }
+    let mut kept = Vec::with_capacity(payload.len());
+    let mut max_timestamp = i64::MIN;
+    for (record, stays) in all.into_iter().zip(stays) {
+        if stays {
+            let Record { offset_delta, timestamp_delta, key, value, headers } = record;
+            write_record(&mut kept, offset_delta, timestamp_delta, key, value, HeadersOf(headers));
+            max_timestamp = max_timestamp.max(header.timestamp_of(timestamp_delta));
+        }
     }
     if header.timestamp_type() == TimestampType::LogAppendTime {
         max_timestamp = header.max_timestamp;

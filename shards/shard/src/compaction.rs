@@ -86,23 +86,28 @@ impl Shard {
         (seat.dirty_bytes, seat.ratio, seat.is_due) = (debt.dirty_bytes, debt.ratio(), debt.is_due);
     }
 
+    /// Take note of a round that has ended, and give its memory back to the cache. Called when work comes back, which ends a
+    /// round with a large map, and with the housekeeping.
+    pub(crate) fn end_compaction(&mut self) {
+        let Some(slot) = self.compaction.running else { return };
+        if self.replicas[slot].as_ref().is_some_and(|replica| replica.is_compacting()) {
+            return;
+        }
+        let failed = self.replicas[slot].as_ref().is_some_and(|replica| replica.compaction_failed());
+        self.compaction.running = None;
+        self.compaction.map_bytes = 0;
+        self.compaction.rounds += 1;
+        self.compaction.failures += u64::from(failed);
+        self.weigh_compaction(slot);
+        if failed {
+            self.put_off_compaction(slot);
+        }
+    }
+
     /// Begin the next round once the one before has ended. Called with the housekeeping, about once a second.
     pub(crate) fn advance_compaction(&mut self) {
-        if let Some(slot) = self.compaction.running {
-            if self.replicas[slot].as_ref().is_some_and(|replica| replica.is_compacting()) {
-                return;
-            }
-            let failed = self.replicas[slot].as_ref().is_some_and(|replica| replica.compaction_failed());
-            self.compaction.running = None;
-            self.compaction.map_bytes = 0;
-            self.compaction.rounds += 1;
-            self.compaction.failures += u64::from(failed);
-            self.weigh_compaction(slot);
-            if failed {
-                self.put_off_compaction(slot);
-            }
-        }
-        if self.stop.is_asked() {
+        self.end_compaction();
+        if self.compaction.running.is_some() || self.stop.is_asked() {
             return;
         }
         let Some(slot) = self.compaction.next(self.now.mono) else { return };

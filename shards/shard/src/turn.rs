@@ -189,6 +189,7 @@ impl Shard {
             Event::Worked { token, result } => {
                 if let Some(Owner::Replica(slot)) = self.owners.find(token.owner) {
                     self.with_replica(slot, |replica, world| replica.on_worked(token.seq, result, world));
+                    self.end_compaction();
                 }
             }
             Event::Listening { result, .. } => self.on_listening(result),

@@ -8,8 +8,15 @@ use heddle_records::{payload, recode, records};
 use proptest::prelude::*;
 
 use super::*;
+use crate::output::{SPANS_FULL, WRITES_AT_ONCE};
+use crate::round::SPANS_AT_WORK;
+use crate::sources::{READS_AT_ONCE, SPANS_AHEAD};
 
 pub type Key = u8;
+
+/// Buffers of `SPAN_BYTES` that a round may have: of spans ahead, of the output's spans that are made, wait or are being
+/// written, and those that work has spare.
+const BUFFERS_MAX: usize = SPANS_AHEAD + 2 * SPANS_AT_WORK + SPANS_FULL + WRITES_AT_ONCE + 1;
 
 /// A log of keyed records, and what was written to it.
 pub struct Keyed {
@@ -285,6 +292,60 @@ fn what_is_replaced_as_a_whole_is_read_once() {
     assert!(spans > 10 && reads < spans + segments + 4, "{reads} reads of {spans} spans in {segments} segments");
 }
 
+/// Buffers of the round under way, wherever they are.
+fn buffers(log: &Log, works: usize) -> usize {
+    let Some(run) = &log.compaction.run else { return 0 };
+    let read = run.source.iter().flat_map(|source| &source.ahead).count();
+    let full = run.output.as_ref().map_or(0, |output| output.full.len());
+    // Work has spare buffers for what it makes, and one that is not full yet.
+    let made = if run.output.is_some() { works * SPANS_AT_WORK + 1 } else { 0 };
+    read + full + run.writes + run.stock.len() + made
+}
+
+#[test]
+fn memory_beside_the_map_is_bounded_and_used_again() {
+    let mut keyed = Keyed::new(10);
+    keyed.world.settings.segment_bytes = 24 << 20;
+    keyed.world.settings.segment_ms = i64::MAX;
+    // 200 keys over and over in the first half, each but once in the second: little of the one stays, all of the other.
+    let (batches, records) = (1200, 30);
+    for at in 0..batches * records {
+        let key = if at < batches * records / 2 { at % 200 } else { at };
+        if at % records == 0 && at > 0 {
+            keyed.world.settle(keyed.world.log.end(), false);
+            keyed.world.run();
+        }
+        let base = keyed.world.log.end().0;
+        let mut builder = BatchBuilder::new(base);
+        builder.push(base, Some(&(key as u32).to_be_bytes()), Some(&[7; 600]), &[]);
+        keyed.world.append(stamped(&builder, base, 1));
+    }
+    keyed.settle();
+    keyed.world.settings.segment_bytes = 1;
+    keyed.put(&[(250, Some(1))], Codec::None);
+    keyed.settle();
+    let spans = keyed.world.log.sealed.iter().map(|segment| segment.spans().len()).sum::<usize>();
+    keyed.world.drop_cache();
+    keyed.world.settings.segment_bytes = 24 << 20;
+    keyed.map_bytes = 8 << 20;
+    assert!(keyed.start());
+    let (mut most, mut reads, mut waited) = (0, 0, 0);
+    loop {
+        most = most.max(buffers(&keyed.world.log, keyed.world.works.len()));
+        reads = reads.max(keyed.world.log.compaction.run.as_ref().map_or(0, |run| run.reads));
+        waited += usize::from(!keyed.world.works.is_empty());
+        if !keyed.world.step() {
+            break;
+        }
+    }
+    assert_eq!(keyed.failures(), 0);
+    assert_eq!(keyed.debt().dirty_bytes, 0);
+    assert_eq!(reads, READS_AT_ONCE, "the disk is kept busy, and not more than that");
+    assert!((20..=BUFFERS_MAX).contains(&most), "{most} buffers");
+    // Half of them are read twice.
+    assert!(spans > 60 && waited * SPANS_AT_WORK < spans * 13 / 8, "{waited} pieces of work for {spans} spans");
+}
+
 #[test]
 fn a_small_map_needs_more_rounds() {
     let mut keyed = Keyed::new(4);
@@ -367,6 +428,12 @@ fn transactions_stay_whole_and_hold_tombstones_back() {
         keyed.put(&[(1, None)], Codec::None);
         keyed.fill(60 + round, 40, 1);
         keyed.compact();
+        keyed.world.pass_ms(5_000);
+    }
+    // All that is compacted is clean now, and its tombstones are of age.
+    for round in 0..2 {
+        keyed.fill(70 + round, 40, 1);
+        assert!(keyed.compact());
         keyed.world.pass_ms(5_000);
     }
     let parts = keyed.world.read(Offset(0), keyed.world.log.end(), 1, true).expect("reads");
