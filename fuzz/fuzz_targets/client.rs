@@ -10,7 +10,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use heddle_api::{Answer, Api, ApiConfig, Ask, Leaders, Origin, Target, View, Wish};
 use heddle_border::{ConnId, Effect, ListenerId, Token};
 use heddle_controller::{self as controller, BrokerConfig, Controller};
-use heddle_model::{Mono, NodeId, Now, Offset, PartitionId, ShardId, Term, Ticket, Wall};
+use heddle_model::{LeaderEpoch, Mono, NodeId, Now, Offset, PartitionId, ShardId, Term, Ticket, Wall};
 use heddle_partition::{self as partition, Refusal};
 use heddle_protocol::{is_flexible, versions_of};
 use libfuzzer_sys::fuzz_target;
@@ -63,8 +63,8 @@ const CONN: ConnId = ConnId(1);
 struct AllHere;
 
 impl Leaders for AllHere {
-    fn leader(&self, _: PartitionId) -> Option<(NodeId, Term)> {
-        Some((ME, Term(3)))
+    fn leader(&self, _: PartitionId) -> Option<(NodeId, LeaderEpoch)> {
+        Some((ME, LeaderEpoch(3)))
     }
 }
 
@@ -176,7 +176,7 @@ impl World {
         match (self.style >> 1) % 4 {
             0 => return Answer::Unreachable,
             1 if matches!(ask, Ask::Partition(_)) => {
-                let refusal = Refusal::NotLeader { leader: Some(ME), term: Term(4) };
+                let refusal = Refusal::NotLeader { leader: Some(ME), epoch: LeaderEpoch(4) };
                 return Answer::Partition(partition::Answer::Refused(refusal));
             }
             _ => {}
@@ -219,9 +219,9 @@ fn answer_of_partition(ask: &partition::Ask) -> partition::Answer {
         }),
         Q::Watch { .. } => A::Ready,
         Q::FindOffset { .. } => {
-            A::FoundOffset(partition::FoundOffset { offset: Some(Offset(3)), timestamp: 4, term: Term(3) })
+            A::FoundOffset(partition::FoundOffset { offset: Some(Offset(3)), timestamp: 4, epoch: LeaderEpoch(3) })
         }
-        Q::EpochEnd { .. } => A::EpochEnd { term: Term(3), end: Offset(9) },
+        Q::EpochEnd { .. } => A::EpochEnd { epoch: LeaderEpoch(3), end: Offset(9) },
         Q::DeleteRecords { .. } => A::LowWatermark(Offset(2)),
         Q::Describe => A::Described(partition::Described {
             bytes: 100,

@@ -203,7 +203,7 @@ impl Life {
         let packed = recode(&builder.build(), codec, 0, 1 << 20).expect("it is our own");
         let mut bytes = packed.to_vec();
         set_base_offset(&mut bytes, base);
-        set_leader_epoch(&mut bytes, Term(3));
+        set_leader_epoch(&mut bytes, Term(3).epoch());
         let bytes = Bytes::from(bytes);
         self.written.insert(bytes.clone());
         self.log.append(TailBatch { term: Term(3), base, next: Offset(base.0 + 2), bytes });

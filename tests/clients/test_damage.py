@@ -3,6 +3,7 @@
 import pathlib
 import re
 import shutil
+import struct
 import subprocess
 import time
 
@@ -11,6 +12,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from confluent_kafka.admin import AdminClient, NewTopic
 from conftest import HEDDLE, Broker
 from test_power_loss import read_all
+from test_short_memory import crc32c
 
 TOPICS = [f"topic-{n}" for n in range(4)]
 EACH = 10
@@ -241,3 +243,23 @@ def test_a_journal_directory_that_cannot_be_read_is_said(stopped):
     (broker.data_dir / "journal-1").write_text("not a directory")
     said = fails_to_start(broker)
     assert "journal-1" in said and "cannot be read, however often it is tried" in said
+
+
+def test_a_directory_of_another_format_is_refused_and_left_alone(stopped):
+    broker = stopped
+    kept = {path: path.read_bytes() for path in broker.data_dir.glob("journal-*/*.j")}
+    other = {}
+    for path, content in kept.items():
+        head = content[:8] + struct.pack("<H", 1) + content[10:124]
+        other[path] = head + struct.pack("<I", crc32c(head)) + content[128:] if any(content[:128]) else content
+        path.write_bytes(other[path])
+    said = fails_to_start(broker)
+    assert "is in journal format 1, and this heddle reads format 2 only" in said and "leader epochs began at 1" in said
+    refused = repair(broker, "--accept-loss")
+    assert refused.returncode != 0 and "is in journal format 1" in refused.stderr, refused.stderr
+    assert {path: path.read_bytes() for path in broker.data_dir.glob("journal-*/*.j")} == other
+    for path, content in kept.items():
+        path.write_bytes(content)
+    broker.start()
+    for topic in TOPICS:
+        assert stored(broker, topic) == [value(topic, n) for n in range(EACH)]

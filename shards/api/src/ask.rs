@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use heddle_border::Effect;
 use heddle_controller::Image;
-use heddle_model::{Mono, NodeId, Now, PartitionId, PartitionIndex, Term, Ticket};
+use heddle_model::{LeaderEpoch, Mono, NodeId, Now, PartitionId, PartitionIndex, Ticket};
 
 /// Whom an ask is for. The house knows where that is.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -50,8 +50,8 @@ pub enum Answer {
 
 /// Who leads what, as far as this core knows.
 pub trait Leaders {
-    /// The leader and its term; `None` while there is none.
-    fn leader(&self, partition: PartitionId) -> Option<(NodeId, Term)>;
+    /// The leader and its epoch; `None` while there is none.
+    fn leader(&self, partition: PartitionId) -> Option<(NodeId, LeaderEpoch)>;
 }
 
 /// The world during one call.

@@ -122,7 +122,7 @@ pub(crate) fn partition_text(refusal: &heddle_partition::Refusal) -> Option<Stri
 
 #[cfg(test)]
 mod tests {
-    use heddle_model::{NodeId, Offset, Term};
+    use heddle_model::{LeaderEpoch, NodeId, Offset};
     use heddle_partition::Refusal;
 
     use super::*;
@@ -136,13 +136,13 @@ mod tests {
     ];
 
     fn every_partition_refusal() -> Vec<(Refusal, bool)> {
-        let (leader, term) = (Some(NodeId(1)), Term(2));
+        let (leader, epoch) = (Some(NodeId(1)), LeaderEpoch(2));
         let (message, records) = (String::from("why"), Vec::new());
         vec![
             (Refusal::UnknownPartition, false),
-            (Refusal::NotLeader { leader, term }, false),
+            (Refusal::NotLeader { leader, epoch }, false),
             (Refusal::NotServing, false),
-            (Refusal::FencedEpoch { leader, term }, false),
+            (Refusal::FencedEpoch { leader, epoch }, false),
             (Refusal::UnknownEpoch, false),
             (Refusal::OffsetOutOfRange { log_start: Offset(0), high_watermark: Offset(0) }, false),
             (Refusal::BatchTooLarge { bytes: 2, max: 1 }, false),
@@ -157,7 +157,7 @@ mod tests {
             (Refusal::NotEnoughReplicas, false),
             (Refusal::Storage, false),
             (Refusal::PolicyViolation, false),
-            (Refusal::Interrupted { leader, term }, true),
+            (Refusal::Interrupted { leader, epoch }, true),
         ]
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::{BufMut, Bytes, BytesMut};
 use heddle_border::{ConnId, Effect, ListenerId, Token};
 use heddle_controller::{self as controller, BrokerConfig, Controller, NewTopic};
-use heddle_model::{Mono, NodeId, Now, PartitionId, PartitionIndex, ShardId, Term, Ticket, Wall};
+use heddle_model::{LeaderEpoch, Mono, NodeId, Now, PartitionId, PartitionIndex, ShardId, Ticket, Wall};
 use heddle_protocol::{Decodable, Encodable, HeaderVersion, is_flexible};
 
 use crate::ask::{Answer, Ask, Leaders, Target, View, Wish};
@@ -16,10 +16,10 @@ use crate::{Api, ApiConfig, Origin};
 pub(crate) const ME: NodeId = NodeId(1);
 
 #[derive(Default)]
-pub(crate) struct LeaderMap(pub BTreeMap<PartitionId, (NodeId, Term)>);
+pub(crate) struct LeaderMap(pub BTreeMap<PartitionId, (NodeId, LeaderEpoch)>);
 
 impl Leaders for LeaderMap {
-    fn leader(&self, partition: PartitionId) -> Option<(NodeId, Term)> {
+    fn leader(&self, partition: PartitionId) -> Option<(NodeId, LeaderEpoch)> {
         self.0.get(&partition).copied()
     }
 }
@@ -47,7 +47,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Topic `t` with two partitions, led here in term 3.
+    /// Topic `t` with two partitions, led here in epoch 3.
     pub fn new() -> World {
         World::with(ApiConfig::default())
     }
@@ -92,7 +92,7 @@ impl World {
         self.decide(controller::Ask::CreateTopics { topics: vec![topic], validate_only: false });
         for index in 0..partitions {
             let id = self.partition(name, index);
-            self.leaders.0.insert(id, (ME, Term(3)));
+            self.leaders.0.insert(id, (ME, LeaderEpoch(3)));
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use heddle_model::{Offset, PartitionIndex, ProducerEpoch, ProducerId, Term, TopicId};
+use heddle_model::{LeaderEpoch, Offset, PartitionIndex, ProducerEpoch, ProducerId, TopicId};
 
 use crate::{GroupId, InstanceId, MemberId, Text, TopicName};
 
@@ -121,7 +121,7 @@ pub struct OffsetToCommit {
     pub partition: PartitionIndex,
     pub offset: Offset,
     /// `None`: -1 on the wire.
-    pub leader_epoch: Option<Term>,
+    pub leader_epoch: Option<LeaderEpoch>,
     pub metadata: Text,
 }
 
@@ -244,7 +244,7 @@ pub enum OffsetOutcome {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CommittedOffset {
     pub offset: Offset,
-    pub leader_epoch: Option<Term>,
+    pub leader_epoch: Option<LeaderEpoch>,
     pub metadata: Text,
     /// Milliseconds since 1970.
     pub committed_at: i64,

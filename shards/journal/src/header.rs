@@ -7,7 +7,8 @@ use crate::format::ENTRY_BYTES;
 use crate::report::Siblings;
 
 const MAGIC: [u8; 8] = *b"HDLJRNL\x01";
-const VERSION: u16 = 1;
+/// What the bytes of a journal, and of the batches in it, mean. Version 1 counts leader epochs from 1, not from 0.
+pub const VERSION: u16 = 2;
 /// A frame's header. Bytes.
 pub(crate) const HEADER_BYTES: usize = 128;
 /// More than any frame holds; keeps arithmetic on read sizes small. Bytes.
@@ -62,16 +63,8 @@ pub(crate) struct Header {
 
 impl Header {
     pub fn decode(bytes: &[u8]) -> Option<Header> {
-        let bytes = bytes.get(..HEADER_BYTES)?;
-        if bytes[..MAGIC.len()] != MAGIC {
-            return None;
-        }
-        let sum = u32::from_le_bytes(bytes[HEADER_BYTES - 4..].try_into().ok()?);
-        if crc32c::crc32c(&bytes[..HEADER_BYTES - 4]) != sum {
-            return None;
-        }
-        let mut reader = Reader::new(&bytes[MAGIC.len()..]);
-        if reader.u16()? != VERSION {
+        let (version, sum, mut reader) = Header::open(bytes)?;
+        if version != VERSION {
             return None;
         }
         let kind = match reader.u8()? {
@@ -107,6 +100,23 @@ impl Header {
             && header.number > header.known
             && header.records_from > header.fence;
         sane.then_some(header)
+    }
+
+    /// The format version of a whole header, if it is another one than is read here.
+    pub fn other_version(bytes: &[u8]) -> Option<u16> {
+        let (version, ..) = Header::open(bytes)?;
+        (version != VERSION).then_some(version)
+    }
+
+    /// Version and sum of a whole header, and what follows the version.
+    fn open(bytes: &[u8]) -> Option<(u16, u32, Reader<'_>)> {
+        let bytes = bytes.get(..HEADER_BYTES)?;
+        let sum = u32::from_le_bytes(bytes[HEADER_BYTES - 4..].try_into().ok()?);
+        if bytes[..MAGIC.len()] != MAGIC || crc32c::crc32c(&bytes[..HEADER_BYTES - 4]) != sum {
+            return None;
+        }
+        let mut reader = Reader::new(&bytes[MAGIC.len()..]);
+        Some((reader.u16()?, sum, reader))
     }
 
     /// Writes the header and its own sum, which is returned.

@@ -12,7 +12,7 @@ use crate::format::UNSUMMED_BYTES;
 use crate::lanes::Lanes;
 use crate::record::{Body, Ordinal, Record, ReplicaState};
 use crate::recovery::Recovery;
-use crate::report::{Recovered, Siblings};
+use crate::report::{Recovered, Siblings, Stuck};
 use crate::ring::Ring;
 use crate::shadow::Shadow;
 use crate::stats::{Pressure, Stats};
@@ -240,8 +240,8 @@ impl Journal {
         self.durable.clear();
     }
 
-    /// Where the disk refuses to be read, again and again, so that the journal does not open. It is tried on.
-    pub fn stuck(&self) -> Option<&str> {
+    /// Why the journal does not open; `None` while nothing speaks against it.
+    pub fn stuck(&self) -> Option<&Stuck> {
         match &self.stage {
             Stage::Recovering(recovery) => recovery.stuck(),
             Stage::Starting | Stage::Running | Stage::Closed => None,

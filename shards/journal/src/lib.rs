@@ -23,7 +23,7 @@
 //! | at | bytes | header field |
 //! |---|---|---|
 //! | 0 | 8 | magic `HDLJRNL\x01` |
-//! | 8 | 2 | format version, 1 |
+//! | 8 | 2 | format version, 2; a file of any other keeps the journal closed and untouched |
 //! | 10 | 1 | kind: 1 opening, 2 records |
 //! | 11 | 1 | bit 0: damage may have hidden replicas, and nobody has dealt with that; bit 1: the opening carries tails |
 //! | 12 | 4 | entries in the directory |
@@ -110,8 +110,9 @@ mod walk;
 mod wants;
 mod write;
 
+pub use header::VERSION as FORMAT_VERSION;
 pub use heddle_model::{Mark, TailBatch};
 pub use journal::{Config, Journal};
 pub use record::{Ordinal, Record, ReplicaState};
-pub use report::{Damage, Recovered, RecoveredReplica, Report, Siblings};
+pub use report::{Damage, Recovered, RecoveredReplica, Report, Siblings, Stuck};
 pub use stats::{Pressure, Stats};

@@ -12,7 +12,9 @@ use heddle_model::limits::BLOCK_BYTES;
 
 use crate::Config;
 use crate::asker::{Asker, Purpose};
+use crate::header::Header;
 use crate::replay::{Head, Next, Replay};
+use crate::report::Stuck;
 use crate::ring::{RETRY_MS, Slot, SlotState, slot_of, slot_path};
 
 /// How a file is read: so many bytes at once, so many reads under way.
@@ -51,8 +53,8 @@ pub(crate) struct Recovery {
     /// What the world refused is asked again at this time.
     retry: Option<(Mono, Vec<Refused>)>,
     rounds: u32,
-    /// Where the disk has refused for good, and why.
-    stuck: Option<String>,
+    /// Why the journal does not open.
+    stuck: Option<Stuck>,
     /// Blocks that stay unreadable count as damaged.
     accept_unreadable: bool,
     /// The newest file could not be synced: what it says may vanish with the power.
@@ -88,9 +90,8 @@ impl Recovery {
         self.retry.as_ref().map(|(at, _)| *at)
     }
 
-    /// What the disk refuses, again and again.
-    pub fn stuck(&self) -> Option<&str> {
-        self.stuck.as_deref()
+    pub fn stuck(&self) -> Option<&Stuck> {
+        self.stuck.as_ref()
     }
 
     /// Ask again for what was refused, if it is time.
@@ -118,7 +119,7 @@ impl Recovery {
                 (Refused::Block { at }, Some((slot, _))) => format!("{} at {at}", path(slot)),
                 (Refused::Dir | Refused::Block { .. }, _) => self.dir.clone(),
             };
-            self.stuck = Some(format!("{place}: {fault}"));
+            self.stuck = Some(Stuck::Unreadable(format!("{place}: {fault}")));
         }
     }
 
@@ -222,6 +223,12 @@ impl Recovery {
 
     fn when_heads_are_read(&mut self, asker: &mut Asker, out: &mut Vec<Effect>) -> bool {
         if self.left > 0 {
+            return false;
+        }
+        let other = self.heads.iter().find_map(|(slot, block)| Some((*slot, Header::other_version(block)?)));
+        if let Some((slot, version)) = other {
+            // Also for whoever accepts losses: what another program can read is not lost.
+            self.stuck = Some(Stuck::OtherFormat { file: self.slots[&slot].path.clone(), version });
             return false;
         }
         let heads = std::mem::take(&mut self.heads).into_iter();

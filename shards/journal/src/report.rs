@@ -33,6 +33,15 @@ pub struct Siblings {
     pub sum: u64,
 }
 
+/// Why a journal does not open. Nothing in it is changed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Stuck {
+    /// The disk refuses to be read, again and again; it is tried on. Where, and how.
+    Unreadable(String),
+    /// A file was written in another format than `FORMAT_VERSION`.
+    OtherFormat { file: String, version: u16 },
+}
+
 /// What was read, dropped and found damaged.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Report {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use heddle_border::Fault;
-use heddle_model::{Mark, Offset, ReplicaNumber, Term};
+use heddle_model::{LeaderEpoch, Mark, Offset, ReplicaNumber};
 use heddle_records::Header;
 
 /// Whose log this is: `owner` stands in its tokens and file ids, `replica` and `store` name its directory.
@@ -94,7 +94,7 @@ pub enum Found {
         offset: Offset,
         /// Milliseconds since 1970.
         timestamp: i64,
-        term: Term,
+        epoch: LeaderEpoch,
     },
     /// The batch that holds it, to be unpacked off the turn. Records below the log start do not count.
     Compressed {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use heddle_model::limits::BATCH_BYTES_MAX;
-use heddle_model::{Codec, Offset, Term};
+use heddle_model::{Codec, LeaderEpoch, Offset};
 use heddle_records::{Header, Record, batches, payload, records, retain};
 
 use crate::keymap::{Hashed, KeyMap};
@@ -26,7 +26,7 @@ pub(crate) struct Kept {
     pub(crate) bytes: Bytes,
     pub(crate) base: Offset,
     pub(crate) next: Offset,
-    pub(crate) term: Term,
+    pub(crate) epoch: LeaderEpoch,
     /// `NO_TIMESTAMP` if no record is left.
     pub(crate) max_timestamp: i64,
 }
@@ -136,7 +136,7 @@ pub(crate) fn retain_span(
                 bytes,
                 base: header.base_offset,
                 next: header.next_offset(),
-                term: header.leader_epoch,
+                epoch: header.leader_epoch,
                 max_timestamp: if left.count > 0 { left.max_timestamp } else { NO_TIMESTAMP },
             });
         }

@@ -18,7 +18,7 @@
 //! | at | bytes | field |
 //! |---:|------:|-------|
 //! |  0 | 4 | magic `HSID` |
-//! |  4 | 2 | format version, 1; 2 with flag 8 |
+//! |  4 | 2 | format version, 3; 4 with flag 8 |
 //! |  6 | 2 | flags: 1 = the file's first record, 2 = holds a snapshot, 4 = a seal, 8 = the first sealed segment is a link |
 //! |  8 | 8 | replica number |
 //! | 16 | 4 | store |
@@ -34,7 +34,7 @@
 //! | 64 | 8 | time of writing, ms since 1970 |
 //! | 72 | 4 | CRC32C of what follows the header |
 //! | 76 | 4 | CRC32C of the 76 bytes before |
-//! | 80 | 48 each | spans: base offset 8, next offset 8, position 8, bytes without filling 4, CRC32C with filling 4, largest timestamp 8, term of the first batch 4, by how much its largest timestamp lies below the span's 4 (ms; all ones = it carries none) |
+//! | 80 | 48 each | spans: base offset 8, next offset 8, position 8, bytes without filling 4, CRC32C with filling 4, largest timestamp 8, leader epoch of the first batch 4, by how much its largest timestamp lies below the span's 4 (ms; all ones = it carries none) |
 //! |    | 56 each | sealed segments: base 8, next 8, segment bytes 8, side bytes 8, largest timestamp 8, time of the last write 8, generation 4, compacted at 4 (seconds since 1970, 0 = not) |
 //! |    |   | snapshot, then changes |
 //!

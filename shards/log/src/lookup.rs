@@ -298,7 +298,7 @@ fn find_in_batch(batch: &Bytes, start: Offset, is_right: impl Fn(i64) -> bool) -
         let offset = header.base_offset.plus(i64::from(record.offset_delta));
         let timestamp = header.timestamp_of(record.timestamp_delta);
         if offset >= start && is_right(timestamp) {
-            return Ok(Some(Found::At { offset, timestamp, term: header.leader_epoch }));
+            return Ok(Some(Found::At { offset, timestamp, epoch: header.leader_epoch }));
         }
     }
     Ok(None)
@@ -317,6 +317,6 @@ fn largest_in_batch(batch: &Bytes, header: &Header, start: Offset) -> Result<Fou
             best = Some((offset, timestamp));
         }
     }
-    let at = |(offset, timestamp)| Found::At { offset, timestamp, term: header.leader_epoch };
+    let at = |(offset, timestamp)| Found::At { offset, timestamp, epoch: header.leader_epoch };
     Ok(best.map_or(Found::None, at))
 }

@@ -80,7 +80,7 @@ impl Packing {
                 len: 0,
                 crc: 0,
                 max_timestamp: NO_TIMESTAMP,
-                term: kept.term,
+                epoch: kept.epoch,
                 // Only of a segment that is written does anybody ask.
                 first_below_ms: u32::MAX,
             },
@@ -113,13 +113,13 @@ impl Packing {
 mod tests {
     use bytes::Bytes;
     use heddle_model::limits::BLOCK_BYTES;
-    use heddle_model::{Offset, Term};
+    use heddle_model::{LeaderEpoch, Offset};
 
     use super::*;
 
     fn kept(base: i64, len: usize) -> Kept {
         let bytes = Bytes::from(vec![base as u8; len]);
-        Kept { bytes, base: Offset(base), next: Offset(base + 1), term: Term(3), max_timestamp: 10 - base }
+        Kept { bytes, base: Offset(base), next: Offset(base + 1), epoch: LeaderEpoch(3), max_timestamp: 10 - base }
     }
 
     #[test]

@@ -46,17 +46,17 @@ impl Draft {
             blocks[filled..filled + batch.bytes.len()].copy_from_slice(&batch.bytes);
             filled += batch.bytes.len();
             if first.is_none() {
-                (first, first_ms) = (Some((batch.base, batch.term)), *newest);
+                (first, first_ms) = (Some((batch.base, batch.term.epoch())), *newest);
             }
             max_timestamp = max_timestamp.max(*newest);
         }
         assert_eq!(filled, self.bytes, "the tail holds what was planned");
-        let (base, term) = first.expect("a span holds at least one batch");
+        let (base, epoch) = first.expect("a span holds at least one batch");
         let len = u32::try_from(filled).expect("batches are far below 4 GiB");
         let crc = crc32c::crc32c(&blocks);
         let below_ms = u32::try_from(max_timestamp.saturating_sub(first_ms)).unwrap_or(u32::MAX);
         let first_below_ms = if first_ms >= 0 { below_ms } else { u32::MAX };
-        (Span { base, next: self.next, at, len, crc, max_timestamp, term, first_below_ms }, blocks)
+        (Span { base, next: self.next, at, len, crc, max_timestamp, epoch, first_below_ms }, blocks)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the log remembers of one segment.
 
 use heddle_model::limits::BLOCK_BYTES;
-use heddle_model::{Offset, Term};
+use heddle_model::{LeaderEpoch, Offset};
 
 /// A segment's name: the offset where it begins, and how often that range was written anew.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -24,7 +24,7 @@ pub(crate) struct Span {
     /// Milliseconds since 1970.
     pub(crate) max_timestamp: i64,
     /// Of its first batch.
-    pub(crate) term: Term,
+    pub(crate) epoch: LeaderEpoch,
     /// By how much the largest timestamp of its first batch lies below `max_timestamp`; `u32::MAX` if that batch carries
     /// none. Milliseconds.
     pub(crate) first_below_ms: u32,
@@ -169,7 +169,7 @@ mod tests {
             len: 100,
             crc: 0,
             max_timestamp,
-            term: Term(1),
+            epoch: LeaderEpoch(0),
             first_below_ms,
         };
         let mut segment = Segment::empty(SegmentKey { base: Offset(0), generation: 0 });

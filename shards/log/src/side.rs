@@ -15,9 +15,9 @@ use crate::segment::{Segment, SegmentKey, Span};
 pub(crate) use reader::{Reader, Step};
 
 const MAGIC: u32 = u32::from_le_bytes(*b"HSID");
-const VERSION: u16 = 1;
+const VERSION: u16 = 3;
 /// Of a record whose list begins with a link. Who does not know links must not take such a list for all there is.
-const VERSION_LINKED: u16 = 2;
+const VERSION_LINKED: u16 = 4;
 const FIRST: u16 = 1;
 const SNAPSHOT: u16 = 2;
 const COMPACTED: u16 = 4;
@@ -129,7 +129,7 @@ fn write_span(span: &Span, out: &mut Vec<u8>) {
     out.extend_from_slice(&span.len.to_le_bytes());
     out.extend_from_slice(&span.crc.to_le_bytes());
     out.extend_from_slice(&span.max_timestamp.to_le_bytes());
-    out.extend_from_slice(&span.term.0.to_le_bytes());
+    out.extend_from_slice(&span.epoch.0.to_le_bytes());
     out.extend_from_slice(&span.first_below_ms.to_le_bytes());
 }
 

@@ -47,8 +47,13 @@ number!(
     Offset(i64)
 );
 number!(
-    /// A Raft term, which is Kafka's leader epoch.
+    /// A Raft term. 0 is before any leader; a partition's first leader leads in term 1.
     Term(i32)
+);
+number!(
+    /// Kafka's leader epoch, as clients and batch headers have it: the term less one, for in Apache Kafka a partition's
+    /// first leader leads in epoch 0. -1 is "none", and is what term 0 becomes.
+    LeaderEpoch(i32)
 );
 number!(
     /// Kafka's producer id.
@@ -79,6 +84,26 @@ impl Offset {
 impl Term {
     pub fn next(self) -> Term {
         Term(self.0.checked_add(1).expect("terms do not run out"))
+    }
+
+    /// What clients know the term as.
+    pub fn epoch(self) -> LeaderEpoch {
+        LeaderEpoch(self.0.saturating_sub(1))
+    }
+}
+
+impl LeaderEpoch {
+    /// Nobody led, or nobody says who did: Kafka's `NO_PARTITION_LEADER_EPOCH` and `UNDEFINED_EPOCH`.
+    pub const NONE: LeaderEpoch = LeaderEpoch(-1);
+
+    /// The term that clients know by this epoch. `None` for what no term ever becomes: below -1, and 2^31-1.
+    pub fn term(self) -> Option<Term> {
+        self.0.checked_add(1).filter(|term| *term >= 0).map(Term)
+    }
+
+    /// `None` where the number says "none".
+    pub fn known(self) -> Option<LeaderEpoch> {
+        (self != LeaderEpoch::NONE).then_some(self)
     }
 }
 
@@ -158,6 +183,19 @@ pub struct Point {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_partitions_first_leader_has_epoch_zero() {
+        assert_eq!((Term(1).epoch(), Term(8).epoch()), (LeaderEpoch(0), LeaderEpoch(7)));
+        assert_eq!((Term(0).epoch(), Term(0).epoch().known()), (LeaderEpoch::NONE, None));
+        assert_eq!(LeaderEpoch(0).known(), Some(LeaderEpoch(0)));
+        for term in [0, 1, 2, i32::MAX] {
+            assert_eq!(Term(term).epoch().term(), Some(Term(term)));
+        }
+        for epoch in [i32::MIN, -2, i32::MAX] {
+            assert_eq!(LeaderEpoch(epoch).term(), None, "{epoch} is no term's");
+        }
+    }
 
     #[test]
     fn ids_are_shown_as_kafka_shows_them() {

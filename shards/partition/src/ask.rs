@@ -1,7 +1,7 @@
 //! What a replica can be asked, and what it answers. This is the room's contract; everything else is private.
 
 use bytes::Bytes;
-use heddle_model::{NodeId, Offset, ProducerEpoch, ProducerId, Sequence, Term};
+use heddle_model::{LeaderEpoch, NodeId, Offset, ProducerEpoch, ProducerId, Sequence, Term};
 
 /// How much a produce waits for (Kafka's `acks`). `acks=0` is `Leader` whose answer nobody reads.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,18 +44,18 @@ pub enum Ask {
         from: Offset,
         visibility: Visibility,
         min_bytes: usize,
-        epoch: Option<Term>,
+        epoch: Option<LeaderEpoch>,
     },
     /// ListOffsets. `epoch` as in `Read`.
     FindOffset {
         query: OffsetQuery,
         visibility: Visibility,
-        epoch: Option<Term>,
+        epoch: Option<LeaderEpoch>,
     },
-    /// OffsetForLeaderEpoch: the end of the largest term not above `asked`.
+    /// OffsetForLeaderEpoch: the end of the largest epoch not above `asked`.
     EpochEnd {
-        asked: Term,
-        epoch: Option<Term>,
+        asked: LeaderEpoch,
+        epoch: Option<LeaderEpoch>,
     },
     /// DeleteRecords: raise the log start; `None` means to the high watermark (offset -1).
     DeleteRecords {
@@ -98,9 +98,10 @@ pub struct Read {
     pub at_least_one: bool,
     pub visibility: Visibility,
     /// The reader's current leader epoch: below ours is `FencedEpoch`, above is `UnknownEpoch`; `None`: no check.
-    pub epoch: Option<Term>,
-    /// The epoch of the last record the reader has (`last_fetched_epoch`); a mismatch is answered by `diverging`.
-    pub last_fetched: Option<Term>,
+    pub epoch: Option<LeaderEpoch>,
+    /// The epoch of the last record the reader has (`last_fetched_epoch`); a mismatch is answered by `diverging`,
+    /// one that is larger than all epochs by `OffsetOutOfRange`.
+    pub last_fetched: Option<LeaderEpoch>,
 }
 
 #[derive(Clone, Debug)]
@@ -111,7 +112,7 @@ pub enum Answer {
     Ready,
     FoundOffset(FoundOffset),
     EpochEnd {
-        term: Term,
+        epoch: LeaderEpoch,
         end: Offset,
     },
     /// `None`: no known epoch is that small (-1/-1 on the wire).
@@ -141,7 +142,7 @@ pub struct Records {
     /// Transactions aborted within the returned range: producer and first offset.
     pub aborted: Vec<(ProducerId, Offset)>,
     /// The reader's log departs from ours: the largest epoch not above its own, and that epoch's end. No data then.
-    pub diverging: Option<(Term, Offset)>,
+    pub diverging: Option<(LeaderEpoch, Offset)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -150,7 +151,7 @@ pub struct FoundOffset {
     pub offset: Option<Offset>,
     /// -1 for `Latest` and `Earliest`. Milliseconds since 1970.
     pub timestamp: i64,
-    pub term: Term,
+    pub epoch: LeaderEpoch,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -160,6 +161,7 @@ pub struct Described {
     pub log_start: Offset,
     pub high_watermark: Offset,
     pub end: Offset,
+    /// KRaft's leader epoch of the controller's log is the term itself: its first leader leads in epoch 1.
     pub term: Term,
     pub leader: Option<NodeId>,
 }
@@ -182,13 +184,13 @@ pub enum Refusal {
     UnknownPartition,
     NotLeader {
         leader: Option<NodeId>,
-        term: Term,
+        epoch: LeaderEpoch,
     },
     /// A leader that may not serve yet: its own term has not committed, or the replica is still loading.
     NotServing,
     FencedEpoch {
         leader: Option<NodeId>,
-        term: Term,
+        epoch: LeaderEpoch,
     },
     UnknownEpoch,
     OffsetOutOfRange {
@@ -231,6 +233,6 @@ pub enum Refusal {
     /// Leadership ended, or the core stopped, while the answer waited: the append may or may not survive.
     Interrupted {
         leader: Option<NodeId>,
-        term: Term,
+        epoch: LeaderEpoch,
     },
 }

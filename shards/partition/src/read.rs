@@ -6,7 +6,7 @@ use bytes::Bytes;
 use heddle_border::{Effect, Product, Token};
 use heddle_log::{COMPACTION_WORK, Found, ReadFault};
 use heddle_model::limits::UNPACKED_BYTES_MAX;
-use heddle_model::{Offset, Term, Ticket};
+use heddle_model::{LeaderEpoch, Offset, Ticket};
 use heddle_records::{Header, PayloadError};
 
 use crate::replica::{Replica, World};
@@ -37,7 +37,17 @@ struct Search {
     from: Offset,
     upto: Offset,
     /// Found before `from`, in view of which a larger one is sought.
-    best: Option<(Offset, i64, Term)>,
+    best: Option<(Offset, i64, LeaderEpoch)>,
+}
+
+/// How much of a reader's log is ours.
+enum Shared {
+    /// Nobody can tell: it has an epoch that is not known here.
+    Nothing,
+    /// Up to the end of this epoch, the largest not above the reader's.
+    Upto(LeaderEpoch, Offset),
+    /// All, as far as the reader says.
+    All,
 }
 
 /// Work numbers of searches start here, those of `Line` below the log's own.
@@ -63,14 +73,21 @@ impl Replica {
             // What stood there is not known, so it is not out of range.
             return refuse(ticket, Refusal::Storage, world);
         }
-        if read.from < start || read.from > end {
-            let high_watermark = self.high_watermark();
-            return refuse(ticket, Refusal::OffsetOutOfRange { log_start: start, high_watermark }, world);
-        }
-        if let Some(diverging) = read.last_fetched.and_then(|epoch| self.diverges(epoch, read.from)) {
-            let answer = Records { diverging: Some(diverging), ..self.no_records() };
-            world.answers.push((ticket, Answer::Read(answer)));
-            return;
+        // As Kafka does it: a reader whose log departs from ours hears so even if it asks for what lies beyond the end.
+        let shared = if read.from < start { Shared::Nothing } else { self.shared(read.last_fetched, read.from) };
+        match shared {
+            Shared::All if read.from <= end => {}
+            // The reader's epoch may be one that was lost.
+            Shared::Nothing if self.damaged && read.from >= start => return refuse(ticket, Refusal::Storage, world),
+            Shared::All | Shared::Nothing => {
+                let high_watermark = self.high_watermark();
+                return refuse(ticket, Refusal::OffsetOutOfRange { log_start: start, high_watermark }, world);
+            }
+            Shared::Upto(epoch, end) => {
+                let answer = Records { diverging: Some((epoch, end)), ..self.no_records() };
+                world.answers.push((ticket, Answer::Read(answer)));
+                return;
+            }
         }
         let upto = self.visible(read.visibility);
         if read.from >= upto || (read.max_bytes == 0 && !read.at_least_one) {
@@ -117,7 +134,7 @@ impl Replica {
         from: Offset,
         visibility: Visibility,
         min_bytes: usize,
-        epoch: Option<Term>,
+        epoch: Option<LeaderEpoch>,
         world: &mut World<'_>,
     ) {
         let visible = self.visible(visibility);
@@ -134,7 +151,7 @@ impl Replica {
         ticket: Ticket,
         query: OffsetQuery,
         visibility: Visibility,
-        epoch: Option<Term>,
+        epoch: Option<LeaderEpoch>,
         world: &mut World<'_>,
     ) {
         if let Err(refusal) = self.may_read(epoch) {
@@ -146,10 +163,10 @@ impl Replica {
             return refuse(ticket, Refusal::Storage, world);
         }
         let at_or_after = match query {
-            OffsetQuery::Latest => return self.answer_offset(ticket, Some(visible), -1, self.group.term(), world),
+            OffsetQuery::Latest => return self.answer_offset(ticket, Some(visible), -1, self.epoch(), world),
             OffsetQuery::Earliest => {
-                let term = self.group.history().point(self.log_start()).term;
-                return self.answer_offset(ticket, Some(self.log_start()), -1, term, world);
+                let epoch = self.group.history().point(self.log_start()).term.epoch();
+                return self.answer_offset(ticket, Some(self.log_start()), -1, epoch, world);
             }
             OffsetQuery::MaxTimestamp => None,
             OffsetQuery::AtOrAfter(time) => Some(time),
@@ -189,8 +206,8 @@ impl Replica {
     fn on_search(&mut self, search: Search, result: Result<Found, ReadFault>, world: &mut World<'_>) {
         match result {
             Ok(Found::None) => self.end_search(search, None, world),
-            Ok(Found::At { offset, timestamp, term }) => {
-                self.end_search(search, Some((offset, timestamp, term)), world)
+            Ok(Found::At { offset, timestamp, epoch }) => {
+                self.end_search(search, Some((offset, timestamp, epoch)), world)
             }
             Ok(Found::Compressed { batch }) => self.search_off_turn(search, batch, world),
             Err(fault) => {
@@ -200,16 +217,18 @@ impl Replica {
         }
     }
 
-    fn end_search(&mut self, search: Search, found: Option<(Offset, i64, Term)>, world: &mut World<'_>) {
+    fn end_search(&mut self, search: Search, found: Option<(Offset, i64, LeaderEpoch)>, world: &mut World<'_>) {
         // The earlier of two with the same time.
         let found = match (search.best, found) {
             (Some(best), Some(found)) => Some(if found.1 > best.1 { found } else { best }),
             (best, found) => best.or(found),
         };
         match found {
-            Some((offset, timestamp, term)) => self.answer_offset(search.ticket, Some(offset), timestamp, term, world),
+            Some((offset, timestamp, epoch)) => {
+                self.answer_offset(search.ticket, Some(offset), timestamp, epoch, world)
+            }
             None if self.damaged => refuse(search.ticket, Refusal::Storage, world),
-            None => self.answer_offset(search.ticket, None, -1, Term(-1), world),
+            None => self.answer_offset(search.ticket, None, -1, LeaderEpoch::NONE, world),
         }
     }
 
@@ -266,43 +285,60 @@ impl Replica {
         }
     }
 
-    fn answer_offset(&self, ticket: Ticket, offset: Option<Offset>, timestamp: i64, term: Term, world: &mut World<'_>) {
-        world.answers.push((ticket, Answer::FoundOffset(FoundOffset { offset, timestamp, term })));
+    fn answer_offset(
+        &self,
+        ticket: Ticket,
+        offset: Option<Offset>,
+        timestamp: i64,
+        epoch: LeaderEpoch,
+        world: &mut World<'_>,
+    ) {
+        world.answers.push((ticket, Answer::FoundOffset(FoundOffset { offset, timestamp, epoch })));
     }
 
-    pub(crate) fn epoch_end(&mut self, ticket: Ticket, asked: Term, epoch: Option<Term>, world: &mut World<'_>) {
+    pub(crate) fn epoch_end(
+        &mut self,
+        ticket: Ticket,
+        asked: LeaderEpoch,
+        epoch: Option<LeaderEpoch>,
+        world: &mut World<'_>,
+    ) {
         if let Err(refusal) = self.may_read(epoch) {
             return refuse(ticket, refusal, world);
         }
-        let answer = match self.group.history().epoch_end(asked, self.log.end()) {
-            // The term may have gone on where nothing can be read.
+        let answer = match self.group.history().epoch_end(asked, self.log_start(), self.log.end()) {
+            // The epoch may have gone on where nothing can be read.
             Some((_, end)) if self.damaged && end >= self.log.end() => {
                 return refuse(ticket, Refusal::Storage, world);
             }
-            Some((term, end)) => Answer::EpochEnd { term, end },
+            Some((epoch, end)) => Answer::EpochEnd { epoch, end },
             None => Answer::NoEpochEnd,
         };
         world.answers.push((ticket, answer));
     }
 
     /// Leadership and the reader's leader epoch (KIP-320).
-    fn may_read(&self, epoch: Option<Term>) -> Result<(), Refusal> {
+    fn may_read(&self, epoch: Option<LeaderEpoch>) -> Result<(), Refusal> {
         if !self.damaged && !self.examined && !self.group.is_serving() {
             return Err(self.not_serving());
         }
         match epoch {
-            Some(epoch) if epoch < self.group.term() => {
-                Err(Refusal::FencedEpoch { leader: self.leader(), term: self.group.term() })
+            Some(epoch) if epoch < self.epoch() => {
+                Err(Refusal::FencedEpoch { leader: self.leader(), epoch: self.epoch() })
             }
-            Some(epoch) if epoch > self.group.term() => Err(Refusal::UnknownEpoch),
+            Some(epoch) if epoch > self.epoch() => Err(Refusal::UnknownEpoch),
             _ => Ok(()),
         }
     }
 
-    /// KIP-595: a reader whose last record has `epoch` and who reads from `from` shares our log only up to here.
-    fn diverges(&self, epoch: Term, from: Offset) -> Option<(Term, Offset)> {
-        let (term, end) = self.group.history().epoch_end(epoch, self.log.end())?;
-        (term < epoch || end < from).then_some((term, end))
+    /// KIP-595: what a reader whose last record has epoch `last` and who reads from `from` shares with our log.
+    fn shared(&self, last: Option<LeaderEpoch>, from: Offset) -> Shared {
+        let Some(last) = last else { return Shared::All };
+        match self.group.history().epoch_end(last, self.log_start(), self.log.end()) {
+            None => Shared::Nothing,
+            Some((epoch, end)) if epoch < last || end < from => Shared::Upto(epoch, end),
+            Some(_) => Shared::All,
+        }
     }
 
     fn no_records(&self) -> Records {

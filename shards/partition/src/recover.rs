@@ -279,8 +279,8 @@ impl Replica {
         for (ticket, _) in std::mem::take(&mut self.deletions) {
             refuse(ticket, Refusal::UnknownPartition, world);
         }
-        self.waiting.interrupt(None, self.group.term(), world.answers);
-        self.line.interrupt(None, self.group.term(), world.answers);
+        self.waiting.interrupt(None, self.epoch(), world.answers);
+        self.line.interrupt(None, self.epoch(), world.answers);
         self.refuse_searches(world);
         self.promised.clear();
         world.journal.gone(self.number);

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use heddle_border::Effect;
 use heddle_journal::{Journal, Ordinal, Record};
 use heddle_log::{Identity, Log};
-use heddle_model::{Mark, NodeId, Now, Offset, PartitionId, Point, ReplicaNumber, Term, Ticket, TopicSettings, Voter};
+use heddle_model::{
+    LeaderEpoch, Mark, NodeId, Now, Offset, PartitionId, Point, ReplicaNumber, Term, Ticket, TopicSettings, Voter,
+};
 use heddle_raft::{Durable, Group, Instruction, Message, Role};
 
 use crate::companion::Settled;
@@ -31,7 +33,7 @@ pub struct World<'a> {
 #[derive(Clone, PartialEq, Debug)]
 pub enum News {
     /// Who leads the partition, as this replica sees it. `serving`: it is this replica, and it may answer clients.
-    Leader { partition: PartitionId, leader: Option<NodeId>, term: Term, serving: bool },
+    Leader { partition: PartitionId, leader: Option<NodeId>, epoch: LeaderEpoch, serving: bool },
     /// A message for another member of the group.
     Peer { partition: PartitionId, to: Voter, message: Message },
     /// A disk refused something; the partition goes on as far as it can.
@@ -131,8 +133,9 @@ impl Replica {
         self.number
     }
 
-    pub fn term(&self) -> Term {
-        self.group.term()
+    /// The newest leader epoch that this replica knows of.
+    pub fn epoch(&self) -> LeaderEpoch {
+        self.group.term().epoch()
     }
 
     pub fn is_serving(&self) -> bool {
@@ -357,9 +360,9 @@ impl Replica {
     fn on_role(&mut self, role: Role, world: &mut World<'_>) {
         let serving = matches!(role, Role::Leader { serving: true });
         if !matches!(role, Role::Leader { .. }) {
-            self.waiting.interrupt(self.leader(), self.group.term(), world.answers);
-            self.line.interrupt(self.leader(), self.group.term(), world.answers);
-            let interrupted = Refusal::Interrupted { leader: self.leader(), term: self.group.term() };
+            self.waiting.interrupt(self.leader(), self.epoch(), world.answers);
+            self.line.interrupt(self.leader(), self.epoch(), world.answers);
+            let interrupted = Refusal::Interrupted { leader: self.leader(), epoch: self.epoch() };
             for (ticket, _) in std::mem::take(&mut self.deletions) {
                 refuse(ticket, interrupted.clone(), world);
             }
@@ -367,7 +370,7 @@ impl Replica {
         world.news.push(News::Leader {
             partition: self.partition,
             leader: self.leader(),
-            term: self.group.term(),
+            epoch: self.epoch(),
             serving,
         });
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use heddle_model::{NodeId, Offset, Term, Ticket};
+use heddle_model::{LeaderEpoch, NodeId, Offset, Ticket};
 
 use crate::{Acks, Answer, Appended, Refusal, Visibility};
 
@@ -88,8 +88,8 @@ impl Waiting {
     }
 
     /// Leadership ended: nobody here will be told the truth by this replica any more.
-    pub fn interrupt(&mut self, leader: Option<NodeId>, term: Term, answers: &mut Vec<(Ticket, Answer)>) {
-        let refused = Answer::Refused(Refusal::Interrupted { leader, term });
+    pub fn interrupt(&mut self, leader: Option<NodeId>, epoch: LeaderEpoch, answers: &mut Vec<(Ticket, Answer)>) {
+        let refused = Answer::Refused(Refusal::Interrupted { leader, epoch });
         for produce in self.for_durable.drain(..).chain(self.for_commit.drain(..)) {
             answers.push((produce.ticket, refused.clone()));
         }
@@ -170,7 +170,7 @@ mod tests {
         waiting.produce(ticket(1), Acks::Leader, Offset(5), appended(4));
         waiting.produce(ticket(2), Acks::All, Offset(5), appended(4));
         waiting.watch(ticket(3), Offset(0), Visibility::HighWatermark, 1);
-        waiting.interrupt(None, Term(4), &mut answers);
+        waiting.interrupt(None, LeaderEpoch(4), &mut answers);
         assert_eq!(slots(&answers), [1, 2, 3]);
         assert!(waiting.is_empty());
     }

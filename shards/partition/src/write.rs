@@ -7,7 +7,7 @@ use bytes::Bytes;
 use heddle_border::{Effect, Product, Token};
 use heddle_journal::{Ordinal, Pressure, Record, ReplicaState};
 use heddle_log::COMPACTION_WORK;
-use heddle_model::{Mark, NodeId, Now, Offset, Point, TailBatch, Term, Ticket, TimestampType};
+use heddle_model::{LeaderEpoch, Mark, NodeId, Now, Offset, Point, TailBatch, Ticket, TimestampType};
 use heddle_raft::Durable;
 use heddle_records::Header;
 
@@ -40,10 +40,15 @@ impl Line {
         self.queue.is_empty()
     }
 
-    pub(crate) fn interrupt(&mut self, leader: Option<NodeId>, term: Term, answers: &mut Vec<(Ticket, Answer)>) {
+    pub(crate) fn interrupt(
+        &mut self,
+        leader: Option<NodeId>,
+        epoch: LeaderEpoch,
+        answers: &mut Vec<(Ticket, Answer)>,
+    ) {
         for queued in self.queue.drain(..) {
             // Nothing of it was appended: the client may safely send it to the new leader.
-            answers.push((queued.ticket, Answer::Refused(Refusal::NotLeader { leader, term })));
+            answers.push((queued.ticket, Answer::Refused(Refusal::NotLeader { leader, epoch })));
         }
     }
 }
@@ -134,7 +139,7 @@ impl Replica {
         let base = self.log.end();
         let next = base.plus(i64::from(header.last_offset_delta) + 1);
         let term = self.group.term();
-        let batch = self.stamp(append, fit, base, term, world);
+        let batch = self.stamp(append, fit, base, term.epoch(), world);
         let header = Header::read(&batch).expect("a batch that was just stamped reads back");
         self.take_into_producers(&header, &batch);
 
@@ -155,10 +160,10 @@ impl Replica {
     }
 
     /// The broker's own copy of the batch, with everything the broker writes into it.
-    fn stamp(&self, append: &Append, fit: Fit, base: Offset, term: Term, world: &World<'_>) -> Bytes {
+    fn stamp(&self, append: &Append, fit: Fit, base: Offset, epoch: LeaderEpoch, world: &World<'_>) -> Bytes {
         let mut batch = append.batch.to_vec();
         heddle_records::set_base_offset(&mut batch, base);
-        heddle_records::set_leader_epoch(&mut batch, term);
+        heddle_records::set_leader_epoch(&mut batch, epoch);
         match (append.origin, self.settings.timestamp_type) {
             (Origin::Coordinator, _) => {}
             (Origin::Client, TimestampType::LogAppendTime) => {
@@ -205,7 +210,7 @@ impl Replica {
     pub(crate) fn not_serving(&self) -> Refusal {
         match self.group.leader() {
             Some(leader) if leader == self.me => Refusal::NotServing,
-            leader => Refusal::NotLeader { leader: leader.map(|voter| voter.node), term: self.group.term() },
+            leader => Refusal::NotLeader { leader: leader.map(|voter| voter.node), epoch: self.epoch() },
         }
     }
 

@@ -1,7 +1,7 @@
 //! The history of a log: one line (term, start offset) per leader's term. With the log's end it defines which points
 //! the log contains (RULES B, Identity). It also answers Kafka's OffsetForLeaderEpoch.
 
-use heddle_model::{Offset, Point, Term};
+use heddle_model::{LeaderEpoch, Offset, Point, Term};
 
 /// Never empty. Terms strictly rise, starts never fall. Lines that end at or below the log start may be trimmed away.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -93,16 +93,23 @@ impl History {
         self.lines.drain(..spanning);
     }
 
-    /// OffsetForLeaderEpoch as Apache Kafka answers it: the largest term not above `asked` and its end. A term older
-    /// than all kept ends where the first line starts. `None` if `asked` is above every known term.
-    pub fn epoch_end(&self, asked: Term, log_end: Offset) -> Option<(Term, Offset)> {
-        if asked > self.last().0 {
+    /// OffsetForLeaderEpoch as Apache Kafka answers it (`LeaderEpochFileCache.endOffsetFor`): the largest epoch not above
+    /// `asked`, and its end. Kafka remembers the newest epoch, and of the others those that have records at or beyond the
+    /// log start. An epoch older than all of these is given back with the start of the oldest. `None`: `asked` is none, or
+    /// newer than all.
+    pub fn epoch_end(&self, asked: LeaderEpoch, log_start: Offset, log_end: Offset) -> Option<(LeaderEpoch, Offset)> {
+        let newest = self.last().0.epoch();
+        if asked == LeaderEpoch::NONE || newest == LeaderEpoch::NONE || asked > newest {
             return None;
         }
-        match self.largest_not_above(asked, log_end) {
-            Some(point) => Some((point.term, point.offset)),
-            None => Some((asked, self.lines[0].1)),
+        if asked == newest {
+            return Some((asked, log_end));
         }
+        let above = self.lines.partition_point(|line| line.0.epoch() <= asked);
+        let is_remembered = |lines: &&[(Term, Offset)]| lines[1].1 > lines[0].1.max(log_start);
+        let found = self.lines[..=above].windows(2).rev().find(is_remembered);
+        let end = self.lines[above].1.max(log_start);
+        Some((found.map_or(asked, |lines| lines[0].0.epoch()), end))
     }
 
     fn find(&self, term: Term) -> Option<usize> {

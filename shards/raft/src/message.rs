@@ -143,7 +143,7 @@ impl Append {
     }
 
     /// The range split by term: (term, from, to), oldest first, empty parts included. A batch's leader epoch must be
-    /// the term of the part that it lies in.
+    /// that of the part that it lies in (`Term::epoch`).
     pub fn parts(&self) -> impl Iterator<Item = (Term, Offset, Offset)> + '_ {
         let starts = std::iter::once((self.from.term, self.from.offset)).chain(self.lines.iter().copied());
         let ends = self.lines.iter().map(|line| line.1).chain(std::iter::once(self.to.offset));

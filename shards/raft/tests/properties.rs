@@ -1,6 +1,6 @@
 //! Properties of the parts that stand alone: histories, configurations, messages.
 
-use heddle_model::{Incarnation, NodeId, Offset, Point, Term, Voter};
+use heddle_model::{Incarnation, LeaderEpoch, NodeId, Offset, Point, Term, Voter};
 use heddle_raft::{Append, AppendAck, AppendReject, Config, ConfigId, History, Message, Reset, VoteReply, VoteRequest};
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
@@ -17,11 +17,13 @@ fn point() -> impl Strategy<Value = Point> + Clone {
     (term(), offset()).prop_map(|(term, offset)| Point { term, offset })
 }
 
-/// A log as a list: the term of each record. Its history follows, with some empty terms thrown in.
+/// A log as a list: the term of each record. Its history follows, with some empty terms thrown in. Nobody writes in term
+/// 0, which is before any leader.
 fn log() -> impl Strategy<Value = (Vec<(Term, Offset)>, Offset)> {
     btree_map(0..30, 0i64..4, 1..10).prop_map(|terms| {
         let mut end = 0;
         let lines = terms.into_iter().map(|(term, records)| {
+            let records = if term == 0 { 0 } else { records };
             end += records;
             (Term(term), Offset(end - records))
         });
@@ -108,17 +110,32 @@ proptest! {
         }
     }
 
-    /// Kafka's `LeaderEpochFileCache.endOffsetFor`, stated from the records' side.
+    /// The table that Kafka's `LeaderEpochFileCache` keeps: each new leader's epoch replaces those that wrote nothing, and
+    /// of what stands below the log start one entry is left, which begins there.
     #[test]
-    fn epoch_end_answers_as_kafka_does((lines, end) in log(), asked in term()) {
-        let history = History::from_lines(lines.clone()).unwrap();
-        let higher = lines.iter().find(|line| line.0 > asked).map(|line| line.1);
-        let floor = lines.iter().rev().find(|line| line.0 <= asked).map(|line| line.0);
-        let expected = match (higher, floor) {
-            (None, floor) => (floor == Some(asked)).then_some((asked, end)),
-            (Some(start), floor) => Some((floor.unwrap_or(asked), start)),
+    fn epoch_end_answers_as_kafka_does((lines, end) in log(), start in 0i64..60, asked in -3i32..40) {
+        let (asked, start) = (LeaderEpoch(asked), Offset(start % (end.0 + 1)));
+        let mut history = History::from_lines(lines.clone()).unwrap();
+        history.trim(start);
+        let mut table: Vec<(LeaderEpoch, Offset)> = Vec::new();
+        // Nobody leads in term 0, and so it has no records either.
+        for (term, from) in lines.iter().filter(|line| line.0 > Term(0)) {
+            table.retain(|entry| entry.1 < *from);
+            table.push((term.epoch(), *from));
+        }
+        let below = table.iter().rposition(|entry| entry.1 <= start);
+        if let Some(at) = below {
+            table.drain(..at);
+            table[0].1 = start;
+        }
+        let higher = table.iter().find(|entry| entry.0 > asked).map(|entry| entry.1);
+        let floor = table.iter().rev().find(|entry| entry.0 <= asked).map(|entry| entry.0);
+        let expected = match higher {
+            _ if asked == LeaderEpoch::NONE => None,
+            None => (floor == Some(asked)).then_some((asked, end)),
+            Some(start) => Some((floor.unwrap_or(asked), start)),
         };
-        prop_assert_eq!(history.epoch_end(asked, end), expected);
+        prop_assert_eq!(history.epoch_end(asked, start, end), expected);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Building small batches: coordinator records, markers, tests.
 
 use bytes::Bytes;
-use heddle_model::{Codec, Offset, ProducerEpoch, ProducerId, Sequence, Term};
+use heddle_model::{Codec, LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence};
 
 use crate::header::{CONTROL_BIT, MAGIC, TRANSACTIONAL_BIT};
 use crate::{Header, compress, record};
@@ -96,7 +96,7 @@ impl BatchBuilder {
         let header = Header {
             base_offset: Offset::ZERO,
             batch_length: 0,
-            leader_epoch: Term(-1),
+            leader_epoch: LeaderEpoch::NONE,
             magic: MAGIC,
             crc: 0,
             attributes: self.attributes | self.codec as i16,

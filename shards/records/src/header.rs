@@ -20,7 +20,7 @@
 //!
 //! Attributes: bits 0-2 codec, 3 timestamp type (1: append time), 4 transactional, 5 control, 6 delete horizon.
 
-use heddle_model::{Codec, Offset, ProducerEpoch, ProducerId, Sequence, Term, TimestampType};
+use heddle_model::{Codec, LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, TimestampType};
 
 use crate::Malformed;
 
@@ -61,7 +61,7 @@ pub struct Header {
     /// Bytes after this field: the whole batch less 12.
     pub batch_length: i32,
     /// Kafka's partition leader epoch; clients send -1.
-    pub leader_epoch: Term,
+    pub leader_epoch: LeaderEpoch,
     pub magic: i8,
     pub crc: u32,
     pub attributes: i16,
@@ -88,7 +88,7 @@ impl Header {
         let header = Header {
             base_offset: Offset(i64_at(head, BASE_OFFSET_AT)),
             batch_length: i32_at(head, LENGTH_AT),
-            leader_epoch: Term(i32_at(head, LEADER_EPOCH_AT)),
+            leader_epoch: LeaderEpoch(i32_at(head, LEADER_EPOCH_AT)),
             magic: head[MAGIC_AT] as i8,
             crc: i32_at(head, CRC_AT) as u32,
             attributes: i16_at(head, ATTRIBUTES_AT),

@@ -2,7 +2,7 @@
 //!
 //! The batch has been validated: a slice shorter than a header is our own bug.
 
-use heddle_model::{Offset, Term};
+use heddle_model::{LeaderEpoch, Offset};
 
 use crate::HEADER_BYTES;
 use crate::header::{APPEND_TIME_BIT, ATTRIBUTES_AT, BASE_OFFSET_AT, CRC_AT, LEADER_EPOCH_AT, MAX_TIMESTAMP_AT};
@@ -13,10 +13,10 @@ pub fn set_base_offset(batch: &mut [u8], offset: Offset) {
     batch[BASE_OFFSET_AT..][..8].copy_from_slice(&offset.0.to_be_bytes());
 }
 
-/// Stamps the leader's term as Kafka's partition leader epoch. The CRC does not cover it.
-pub fn set_leader_epoch(batch: &mut [u8], term: Term) {
+/// Stamps Kafka's partition leader epoch. The CRC does not cover it.
+pub fn set_leader_epoch(batch: &mut [u8], epoch: LeaderEpoch) {
     assert!(batch.len() >= HEADER_BYTES, "only whole batches are stamped");
-    batch[LEADER_EPOCH_AT..][..4].copy_from_slice(&term.0.to_be_bytes());
+    batch[LEADER_EPOCH_AT..][..4].copy_from_slice(&epoch.0.to_be_bytes());
 }
 
 /// Makes the batch one of `LogAppendTime`: `ms` since 1970 becomes the time of all its records. Takes exactly one

@@ -1,7 +1,7 @@
 //! Batches written by the Java client 4.1.0 (`golden/Golden.java`), read by us, and ours against its bytes.
 
 use bytes::Bytes;
-use heddle_model::{Codec, Offset, ProducerEpoch, ProducerId, Sequence, Term, TimestampType};
+use heddle_model::{Codec, LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, TimestampType};
 use heddle_records::*;
 
 const LIMIT: usize = 1 << 20;
@@ -66,7 +66,7 @@ fn header_fields() {
         assert_eq!((header.base_timestamp, header.max_timestamp), (TIME, TIME + 250));
         assert_eq!((header.producer_id, header.producer_epoch), (PRODUCER, EPOCH));
         assert_eq!((header.base_sequence, header.last_sequence()), (Sequence(17), Sequence(19)));
-        assert_eq!((header.leader_epoch, header.timestamp_type()), (Term(-1), TimestampType::CreateTime));
+        assert_eq!((header.leader_epoch, header.timestamp_type()), (LeaderEpoch::NONE, TimestampType::CreateTime));
         assert!(header.has_producer() && !header.is_control() && !header.is_transactional());
     }
 }

@@ -1,7 +1,7 @@
 //! Whatever is built is read back; whatever is read, however broken, is answered without panic or excess.
 
 use bytes::Bytes;
-use heddle_model::{Codec, Offset, ProducerEpoch, ProducerId, Sequence, Term, TimestampType};
+use heddle_model::{Codec, LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, TimestampType};
 use heddle_records::*;
 use proptest::collection::vec;
 use proptest::option::of;
@@ -106,14 +106,14 @@ proptest! {
     }
 
     #[test]
-    fn stamping_keeps_the_crc(samples in vec(sample(), 1..5), codec in codec(), offset: i64, term: i32, ms: i64) {
+    fn stamping_keeps_the_crc(samples in vec(sample(), 1..5), codec in codec(), offset: i64, epoch: i32, ms: i64) {
         let mut batch = build(&samples, 0, codec, 1).to_vec();
         set_base_offset(&mut batch, Offset(offset));
-        set_leader_epoch(&mut batch, Term(term));
+        set_leader_epoch(&mut batch, LeaderEpoch(epoch));
         prop_assert!(crc_is_right(&batch));
         set_append_time(&mut batch, ms);
         let header = validate_shape(&batch).unwrap();
-        prop_assert_eq!((header.base_offset, header.leader_epoch, header.max_timestamp), (Offset(offset), Term(term), ms));
+        prop_assert_eq!((header.base_offset, header.leader_epoch, header.max_timestamp), (Offset(offset), LeaderEpoch(epoch), ms));
         prop_assert_eq!(header.codec(), Some(codec));
         set_create_time(&mut batch, ms / 2);
         let header = validate_shape(&batch).unwrap();

@@ -1,20 +1,20 @@
 //! Who leads each partition, as the cores tell each other. Answers Metadata without asking the owner.
 
 use heddle_controller::Topic;
-use heddle_model::{NodeId, PartitionId, Term};
+use heddle_model::{LeaderEpoch, NodeId, PartitionId};
 use rustc_hash::FxHashMap;
 
 #[derive(Default)]
 pub struct Leaders {
-    known: FxHashMap<PartitionId, (Option<NodeId>, Term)>,
+    known: FxHashMap<PartitionId, (Option<NodeId>, LeaderEpoch)>,
 }
 
 impl Leaders {
-    /// News of an older term never replaces that of a newer one: clients ignore epochs that go back.
-    pub fn learn(&mut self, partition: PartitionId, leader: Option<NodeId>, term: Term) {
-        let entry = self.known.entry(partition).or_insert((leader, term));
-        if term >= entry.1 {
-            *entry = (leader, term);
+    /// News of an older epoch never replaces that of a newer one: clients ignore epochs that go back.
+    pub fn learn(&mut self, partition: PartitionId, leader: Option<NodeId>, epoch: LeaderEpoch) {
+        let entry = self.known.entry(partition).or_insert((leader, epoch));
+        if epoch >= entry.1 {
+            *entry = (leader, epoch);
         }
     }
 
@@ -33,8 +33,8 @@ impl Leaders {
 }
 
 impl heddle_api::Leaders for Leaders {
-    fn leader(&self, partition: PartitionId) -> Option<(NodeId, Term)> {
-        let (leader, term) = self.known.get(&partition)?;
-        Some(((*leader)?, *term))
+    fn leader(&self, partition: PartitionId) -> Option<(NodeId, LeaderEpoch)> {
+        let (leader, epoch) = self.known.get(&partition)?;
+        Some(((*leader)?, *epoch))
     }
 }

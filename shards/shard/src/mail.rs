@@ -6,7 +6,7 @@ use std::sync::Arc;
 use heddle_api::{Answer, Ask, Target};
 use heddle_controller::Image;
 use heddle_journal::{RecoveredReplica, Siblings};
-use heddle_model::{NodeId, PartitionId, ReplicaNumber, ShardId, Term, Ticket};
+use heddle_model::{LeaderEpoch, NodeId, PartitionId, ReplicaNumber, ShardId, Ticket};
 
 use crate::{Metrics, Survey, SurveyPage};
 
@@ -23,7 +23,7 @@ pub enum Mail {
     /// Every replica that this image places on the sender serves, or cannot.
     Reconciled { version: u64 },
     /// Who leads these partitions.
-    Leaders(Vec<(PartitionId, Option<NodeId>, Term)>),
+    Leaders(Vec<(PartitionId, Option<NodeId>, LeaderEpoch)>),
     /// Start: a replica found in a journal of the sender, which belongs to the receiver.
     Offer { journal: u32, number: ReplicaNumber, replica: Box<RecoveredReplica> },
     /// Start: the sender has offered all it found.

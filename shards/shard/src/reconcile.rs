@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use heddle_controller::{Image, Topic};
-use heddle_model::{Incarnation, NodeId, PartitionId, ReplicaNumber, ShardId, Term, TopicSettings, Voter};
+use heddle_model::{Incarnation, LeaderEpoch, NodeId, PartitionId, ReplicaNumber, ShardId, TopicSettings, Voter};
 use heddle_partition::{Replica, Seat, World};
 
 use crate::mail::{Level, Mail};
@@ -103,7 +103,7 @@ impl Shard {
                     // The journal holds it still: it is carried along, and never taken for a new replica.
                     self.owners.release(owner);
                     self.free_slot(slot);
-                    let term = found.state.term;
+                    let epoch = found.state.term.epoch();
                     self.start.dormant.insert(number, found);
                     let text = format!("{}: not opened: {why}", self.name_of(partition));
                     if number == CONTROLLER_REPLICA {
@@ -111,7 +111,7 @@ impl Shard {
                     }
                     if self.unopened.insert(partition) {
                         self.log(Level::Error, text);
-                        self.answer_for_damaged(partition, term);
+                        self.answer_for_damaged(partition, epoch);
                     }
                     return;
                 }
@@ -140,7 +140,7 @@ impl Shard {
             let text = "its journal is damaged: it takes no writes and is read up to the damage; \
                         `heddle repair --accept-loss` gives up what lies behind";
             self.log(Level::Error, format!("{}: {text}", self.name_of(partition)));
-            self.answer_for_damaged(partition, replica.term());
+            self.answer_for_damaged(partition, replica.epoch());
         } else {
             self.unserved.insert(number);
         }
@@ -152,10 +152,10 @@ impl Shard {
     }
 
     /// Clients come here, and are told of the damage.
-    fn answer_for_damaged(&mut self, partition: PartitionId, term: Term) {
+    fn answer_for_damaged(&mut self, partition: PartitionId, epoch: LeaderEpoch) {
         let node = self.config.node;
-        self.leaders.learn(partition, Some(node), term);
-        self.tell_all(|| Mail::Leaders(vec![(partition, Some(node), term)]));
+        self.leaders.learn(partition, Some(node), epoch);
+        self.tell_all(|| Mail::Leaders(vec![(partition, Some(node), epoch)]));
     }
 
     /// The controller's log. `fresh`: this data directory has never held a replica.
@@ -225,9 +225,15 @@ impl Shard {
         self.budget.touch(slot);
     }
 
-    pub(crate) fn on_leader(&mut self, partition: PartitionId, leader: Option<NodeId>, term: Term, serving: bool) {
-        self.leaders.learn(partition, leader, term);
-        self.tell_all(|| Mail::Leaders(vec![(partition, leader, term)]));
+    pub(crate) fn on_leader(
+        &mut self,
+        partition: PartitionId,
+        leader: Option<NodeId>,
+        epoch: LeaderEpoch,
+        serving: bool,
+    ) {
+        self.leaders.learn(partition, leader, epoch);
+        self.tell_all(|| Mail::Leaders(vec![(partition, leader, epoch)]));
         if let Some(slot) = self.by_partition.get(&partition).copied()
             && let Some(replica) = self.replicas[slot].as_ref()
             && serving

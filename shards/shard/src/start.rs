@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use heddle_border::DiskOp;
 use heddle_controller::Image;
-use heddle_journal::{Journal, Ordinal, Pressure, RecoveredReplica, Siblings};
+use heddle_journal::{FORMAT_VERSION, Journal, Ordinal, Pressure, RecoveredReplica, Siblings, Stuck};
 use heddle_model::{ReplicaNumber, ShardId, Term};
 
 use crate::mail::{Found, Level, Mail, Notice};
@@ -162,7 +162,12 @@ impl Shard {
             if self.journals[at].pressure() == Pressure::Broken && !self.start.refused {
                 self.start.refused = true;
                 let text = match self.journals[at].stuck() {
-                    Some(place) => format!(
+                    Some(Stuck::OtherFormat { file, version }) => format!(
+                        "{file} is in journal format {version}, and this heddle reads format {FORMAT_VERSION} only (before \
+                         format 2 leader epochs began at 1 and not at 0). Nothing was changed and nothing is converted: \
+                         start the heddle that wrote this data directory, or give this one another --data-dir"
+                    ),
+                    Some(Stuck::Unreadable(place)) => format!(
                         "{place}: it cannot be read, however often it is tried. Nothing is taken for lost: look at the \
                          disk and at the kernel's log; `heddle repair --accept-loss` gives up what cannot be read"
                     ),

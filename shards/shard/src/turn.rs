@@ -248,7 +248,7 @@ impl Shard {
             Mail::Image(image) => self.on_image(image),
             Mail::Reconciled { version } => self.on_reconciled(from, version),
             Mail::Leaders(leaders) => {
-                leaders.into_iter().for_each(|(partition, leader, term)| self.leaders.learn(partition, leader, term))
+                leaders.into_iter().for_each(|(partition, leader, epoch)| self.leaders.learn(partition, leader, epoch))
             }
             Mail::Offer { journal, number, replica } => self.on_offer(from, journal, number, *replica),
             Mail::Offered(found) => self.on_offered(from, found),

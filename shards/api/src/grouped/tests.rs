@@ -2,7 +2,7 @@
 
 use heddle_border::ConnId;
 use heddle_group::{Answer as Group, Context, GroupSettings, Groups, Soft, Topics};
-use heddle_model::{Mono, Now, Term, Ticket, TopicId, Wall};
+use heddle_model::{LeaderEpoch, Mono, Now, Ticket, TopicId, Wall};
 use heddle_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use heddle_protocol::messages::leave_group_request::MemberIdentity;
 use heddle_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
@@ -434,7 +434,7 @@ fn the_coordinator_is_the_leader_of_the_groups_partition() {
         assert_eq!(found(&mut cluster.world), (ME.0, "one".to_owned(), 9092, 0));
         // 'g' is 103 in Java: partition 1 of 3.
         let id = cluster.world.partition("__consumer_offsets", 103 % 3);
-        cluster.world.leaders.0.insert(id, (heddle_model::NodeId(2), Term(4)));
+        cluster.world.leaders.0.insert(id, (heddle_model::NodeId(2), LeaderEpoch(4)));
         assert_eq!(found(&mut cluster.world), (2, "two".to_owned(), 9092, 0));
         cluster.world.leaders.0.remove(&id);
         assert_eq!(found(&mut cluster.world), (-1, String::new(), -1, 15));

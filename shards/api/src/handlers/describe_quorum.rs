@@ -58,6 +58,7 @@ fn partition(index: i32, described: &Result<Described, ErrorCode>, cx: &Context<
     });
     match led {
         Ok((leader, described)) => {
+            // KRaft's first leader has epoch 1, as raft's has term 1.
             let Term(epoch) = described.term;
             // The log has one voter, its leader, and nobody else reads it.
             let mut voter =

@@ -94,7 +94,7 @@ impl Page {
                     .with_eligible_leader_replicas(Some(Vec::new()))
                     .with_last_known_elr(Some(Vec::new()));
                 match view.leaders.leader(id).filter(|(node, _)| view.image.broker(*node).is_some()) {
-                    Some((node, term)) => described.with_leader_id(BrokerId(node.0)).with_leader_epoch(term.0),
+                    Some((node, epoch)) => described.with_leader_id(BrokerId(node.0)).with_leader_epoch(epoch.0),
                     None => {
                         described.with_leader_id(BrokerId(-1)).with_error_code(ErrorCode::LeaderNotAvailable.code())
                     }

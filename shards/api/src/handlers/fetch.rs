@@ -10,7 +10,7 @@
 //! While it watches, a fetch holds no data: only sizes and positions. Watches take no answer slots; a core that has too
 //! many already lets a fetch look again a little later instead.
 
-use heddle_model::{NodeId, Offset, PartitionId, Term};
+use heddle_model::{LeaderEpoch, NodeId, Offset, PartitionId};
 use heddle_partition::{Answer as Of, Read, Records, Refusal, Visibility};
 use heddle_protocol::messages::FetchRequest;
 use heddle_protocol::messages::fetch_request::FetchTopic as RequestTopic;
@@ -159,7 +159,7 @@ enum Outcome {
     },
     Failed {
         error: ErrorCode,
-        leader: Option<(NodeId, Term)>,
+        leader: Option<(NodeId, LeaderEpoch)>,
         told: Told,
     },
 }
@@ -404,14 +404,15 @@ impl Fetch {
     }
 }
 
-fn epoch(wire: i32) -> Option<Term> {
-    (wire >= 0).then_some(Term(wire))
+/// Kafka takes any negative epoch of a fetch for none.
+fn epoch(wire: i32) -> Option<LeaderEpoch> {
+    (wire >= 0).then_some(LeaderEpoch(wire))
 }
 
 fn outcome(answer: Answer, part: &Part, cx: &Context<'_>) -> Outcome {
     let known = || part.id.ok().and_then(|id| cx.view.leaders.leader(id));
     let failed = |error| Outcome::Failed { error, leader: None, told: UNTOLD };
-    let moved = |leader: Option<(NodeId, Term)>| Outcome::Failed {
+    let moved = |leader: Option<(NodeId, LeaderEpoch)>| Outcome::Failed {
         error: ErrorCode::NotLeaderOrFollower,
         leader: leader.or_else(known),
         told: UNTOLD,
@@ -419,12 +420,12 @@ fn outcome(answer: Answer, part: &Part, cx: &Context<'_>) -> Outcome {
     match answer {
         Answer::Partition(Of::Read(records)) => Outcome::Read(records),
         // Reading leaves nothing behind, so an interrupted read is simply to be asked elsewhere.
-        Answer::Partition(Of::Refused(Refusal::NotLeader { leader, term } | Refusal::Interrupted { leader, term })) => {
-            moved(leader.map(|node| (node, term)))
-        }
-        Answer::Partition(Of::Refused(Refusal::FencedEpoch { leader, term })) => Outcome::Failed {
+        Answer::Partition(Of::Refused(
+            Refusal::NotLeader { leader, epoch } | Refusal::Interrupted { leader, epoch },
+        )) => moved(leader.map(|node| (node, epoch))),
+        Answer::Partition(Of::Refused(Refusal::FencedEpoch { leader, epoch })) => Outcome::Failed {
             error: ErrorCode::FencedLeaderEpoch,
-            leader: leader.map(|node| (node, term)),
+            leader: leader.map(|node| (node, epoch)),
             told: UNTOLD,
         },
         Answer::Partition(Of::Refused(Refusal::OffsetOutOfRange { log_start, high_watermark })) => Outcome::Failed {

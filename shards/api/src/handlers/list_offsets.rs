@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use heddle_model::{PartitionId, Term};
+use heddle_model::{LeaderEpoch, PartitionId};
 use heddle_partition::{OffsetQuery, Refusal, Visibility};
 use heddle_protocol::ErrorCode;
 use heddle_protocol::messages::list_offsets_request::ListOffsetsPartition;
@@ -78,7 +78,7 @@ fn ask(
         time if time >= 0 => OffsetQuery::AtOrAfter(time),
         _ => return Err(ErrorCode::UnsupportedVersion),
     };
-    let epoch = (partition.current_leader_epoch >= 0).then_some(Term(partition.current_leader_epoch));
+    let epoch = LeaderEpoch(partition.current_leader_epoch).known();
     let ask = heddle_partition::Ask::FindOffset { query, visibility, epoch };
     let part = cx.ask(Target::Partition(id), Ask::Partition(ask));
     Ok(Entry::Asked { partition: partition.partition_index, part })
@@ -103,7 +103,7 @@ fn found(partition: i32, answer: &Answer, version: i16) -> ListOffsetsPartitionR
         Answer::Partition(Partition::FoundOffset(found)) => {
             let Some(offset) = found.offset else { return nothing(partition, ErrorCode::None) };
             let out = nothing(partition, ErrorCode::None).with_offset(offset.0).with_timestamp(found.timestamp);
-            if version >= 4 { out.with_leader_epoch(found.term.0) } else { out }
+            if version >= 4 { out.with_leader_epoch(found.epoch.0) } else { out }
         }
         // Until a new leader's term has committed its end is not known. Versions below 5 do not know the newer code.
         Answer::Partition(Partition::Refused(Refusal::NotServing)) if version >= 5 => {

@@ -187,11 +187,11 @@ fn describe(topic: &Topic, view: &View<'_>, version: i16) -> MetadataResponseTop
             .with_partition_index(id.index.0)
             .with_replica_nodes(replicas.clone())
             .with_isr_nodes(replicas);
-        let Some((node, term)) = leader else {
+        let Some((node, epoch)) = leader else {
             return partition.with_leader_id(BrokerId(-1)).with_error_code(ErrorCode::LeaderNotAvailable.code());
         };
         let partition = partition.with_leader_id(BrokerId(node.0));
-        if version >= 7 { partition.with_leader_epoch(term.0) } else { partition }
+        if version >= 7 { partition.with_leader_epoch(epoch.0) } else { partition }
     });
     let described = MetadataResponseTopic::default()
         .with_name(Some(TopicName(text(&topic.name))))

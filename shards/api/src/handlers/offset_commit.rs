@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use heddle_group::{Answer as Group, Ask, CommitOffsets, MemberId, OffsetToCommit, Refusal, Text};
-use heddle_model::{Offset, PartitionIndex, Term};
+use heddle_model::{LeaderEpoch, Offset, PartitionIndex};
 use heddle_protocol::ErrorCode;
 use heddle_protocol::messages::offset_commit_request::OffsetCommitRequestPartition;
 use heddle_protocol::messages::offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
@@ -61,7 +61,7 @@ fn to_commit(topic: &heddle_group::TopicName, partition: OffsetCommitRequestPart
         topic: topic.clone(),
         partition: PartitionIndex(partition.partition_index),
         offset: Offset(partition.committed_offset),
-        leader_epoch: (epoch >= 0).then_some(Term(epoch)),
+        leader_epoch: (epoch >= 0).then_some(LeaderEpoch(epoch)),
         metadata: Text::new(partition.committed_metadata.as_deref().unwrap_or_default()),
     }
 }

@@ -1,6 +1,6 @@
 //! OffsetForLeaderEpoch (23), versions 2 to 4: where an epoch ended, for consumers that check their position.
 
-use heddle_model::Term;
+use heddle_model::LeaderEpoch;
 use heddle_partition::{Answer as Partition, Refusal};
 use heddle_protocol::ErrorCode;
 use heddle_protocol::messages::offset_for_leader_epoch_response::{EpochEndOffset, OffsetForLeaderTopicResult};
@@ -24,8 +24,8 @@ pub(crate) fn start(request: OffsetForLeaderEpochRequest, cx: &mut Context<'_>) 
             let found = topics::find(cx.view.image, false, &topic.topic, Default::default())
                 .and_then(|found| topics::partition(found, partition.partition));
             let part = found.map(|id| {
-                let epoch = (partition.current_leader_epoch >= 0).then_some(Term(partition.current_leader_epoch));
-                let ask = heddle_partition::Ask::EpochEnd { asked: Term(partition.leader_epoch), epoch };
+                let epoch = LeaderEpoch(partition.current_leader_epoch).known();
+                let ask = heddle_partition::Ask::EpochEnd { asked: LeaderEpoch(partition.leader_epoch), epoch };
                 cx.ask(Target::Partition(id), Ask::Partition(ask))
             });
             partitions.push((partition.partition, part));
@@ -50,8 +50,8 @@ fn finish(topics: Vec<Topic>, answers: Vec<Answer>, cx: &mut Context<'_>) -> Rep
 
 fn ended(index: i32, answer: &Answer) -> EpochEndOffset {
     match answer {
-        Answer::Partition(Partition::EpochEnd { term, end }) => {
-            unknown(index, ErrorCode::None).with_leader_epoch(term.0).with_end_offset(end.0)
+        Answer::Partition(Partition::EpochEnd { epoch, end }) => {
+            unknown(index, ErrorCode::None).with_leader_epoch(epoch.0).with_end_offset(end.0)
         }
         Answer::Partition(Partition::NoEpochEnd) => unknown(index, ErrorCode::None),
         // Reading leaves nothing behind, so an interrupted look-up is simply to be asked elsewhere.

@@ -1,6 +1,6 @@
 //! Produce (0), versions 3 to 13: record batches to append, one for each partition.
 
-use heddle_model::{NodeId, PartitionId, Term};
+use heddle_model::{LeaderEpoch, NodeId, PartitionId};
 use heddle_partition::{Acks, Append, Appended, Origin, Refusal};
 use heddle_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use heddle_protocol::messages::produce_response::{
@@ -42,7 +42,7 @@ struct Failed {
     text: Option<String>,
     /// Indexes within the batch, and what is wrong with each.
     records: Vec<(i32, String)>,
-    leader: Option<(NodeId, Term)>,
+    leader: Option<(NodeId, LeaderEpoch)>,
 }
 
 impl From<ErrorCode> for Failed {
@@ -139,8 +139,8 @@ fn outcome(answer: Answer, id: PartitionId, cx: &Context<'_>) -> Result<Appended
     let not_here = || Failed { leader: cx.view.leaders.leader(id), ..Failed::from(ErrorCode::NotLeaderOrFollower) };
     match answer {
         Answer::Partition(Of::Appended(appended)) => Ok(appended),
-        Answer::Partition(Of::Refused(Refusal::NotLeader { leader, term })) => {
-            let leader = leader.map(|node| (node, term)).or_else(|| cx.view.leaders.leader(id));
+        Answer::Partition(Of::Refused(Refusal::NotLeader { leader, epoch })) => {
+            let leader = leader.map(|node| (node, epoch)).or_else(|| cx.view.leaders.leader(id));
             Err(Failed { leader, ..not_here() })
         }
         // Version 10 and older do not know TRANSACTION_ABORTABLE, which lets newer clients abort and go on.
@@ -190,8 +190,8 @@ fn with_reasons(mut response: PartitionProduceResponse, failed: Failed, version:
         response = response.with_record_errors(records.collect()).with_error_message(failed.text.as_deref().map(text));
     }
     // KIP-951: who leads, so that the client need not ask for metadata.
-    if let (Some((node, term)), true) = (failed.leader, version >= 10) {
-        let leader = LeaderIdAndEpoch::default().with_leader_id(BrokerId(node.0)).with_leader_epoch(term.0);
+    if let (Some((node, epoch)), true) = (failed.leader, version >= 10) {
+        let leader = LeaderIdAndEpoch::default().with_leader_id(BrokerId(node.0)).with_leader_epoch(epoch.0);
         response = response.with_current_leader(leader);
     }
     response

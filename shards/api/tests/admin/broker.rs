@@ -7,7 +7,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use heddle_api::*;
 use heddle_border::{ConnId, Effect, ListenerId};
 use heddle_controller::{BrokerConfig, Controller, Image};
-use heddle_model::{NodeId, Now, PartitionId, ShardId, Term, Ticket};
+use heddle_model::{LeaderEpoch, NodeId, Now, PartitionId, ShardId, Ticket};
 use kafka_protocol::messages::{ApiKey, RequestHeader, ResponseHeader};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
 
@@ -38,8 +38,8 @@ pub struct Broker {
 struct LedHere;
 
 impl Leaders for LedHere {
-    fn leader(&self, _: PartitionId) -> Option<(NodeId, Term)> {
-        Some((ME, Term(3)))
+    fn leader(&self, _: PartitionId) -> Option<(NodeId, LeaderEpoch)> {
+        Some((ME, LeaderEpoch(3)))
     }
 }
 

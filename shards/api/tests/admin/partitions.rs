@@ -1,7 +1,7 @@
 //! DeleteRecords, DescribeLogDirs, DescribeProducers.
 
 use heddle_api::Ask;
-use heddle_model::{Offset, PartitionId, PartitionIndex, ProducerEpoch, Sequence, Term};
+use heddle_model::{LeaderEpoch, Offset, PartitionId, PartitionIndex, ProducerEpoch, Sequence, Term};
 use heddle_partition::{ActiveProducer, Answer, Described, Refusal};
 use heddle_protocol::ErrorCode;
 use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
@@ -127,7 +127,7 @@ fn producers_are_described() {
     let open = ActiveProducer { transaction_start: Some(Offset(30)), ..producer };
     let (first, second) = (id(&broker, "a", 0), id(&broker, "a", 1));
     broker.partitions.insert(first, Answer::Producers(vec![producer, open]));
-    let refusal = Refusal::NotLeader { leader: None, term: Term(1) };
+    let refusal = Refusal::NotLeader { leader: None, epoch: LeaderEpoch(1) };
     broker.partitions.insert(second, Answer::Refused(refusal));
     let topic = |topic: &str| {
         let topic = describe_producers_request::TopicRequest::default().with_name(name(topic));

@@ -2,7 +2,7 @@
 //! its own, as in Kafka; 0 to 4 are read.
 
 use bytes::Bytes;
-use heddle_model::{Offset, Term};
+use heddle_model::{LeaderEpoch, Offset};
 
 use crate::{CommittedOffset, Malformed, Text};
 
@@ -30,7 +30,7 @@ impl StoredOffset {
         Ok(StoredOffset {
             committed: CommittedOffset {
                 offset,
-                leader_epoch: (leader_epoch >= 0).then_some(Term(leader_epoch)),
+                leader_epoch: (leader_epoch >= 0).then_some(LeaderEpoch(leader_epoch)),
                 metadata: Text::from(metadata),
                 committed_at,
             },

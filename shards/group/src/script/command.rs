@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::world::FakeTopics;
 use bytes::Bytes;
-use heddle_model::{Offset, PartitionIndex, ProducerEpoch, ProducerId, Term, TopicId};
+use heddle_model::{LeaderEpoch, Offset, PartitionIndex, ProducerEpoch, ProducerId, TopicId};
 
 use crate::{
     Ask, CommitOffsets, ConsumerHeartbeat, DeleteOffsets, FetchOffsets, GroupOverrides, Groups, Heartbeat, InstanceId,
@@ -201,7 +201,7 @@ fn commit(arguments: &Arguments<'_>) -> CommitOffsets {
             topic,
             partition: index,
             offset: Offset(parts.next().expect("an offset").parse().expect("a number")),
-            leader_epoch: arguments.get("leader-epoch").map(|text| Term(text.parse().expect("a number"))),
+            leader_epoch: arguments.get("leader-epoch").map(|text| LeaderEpoch(text.parse().expect("a number"))),
             metadata: parts.next().unwrap_or_default().into(),
         }
     };

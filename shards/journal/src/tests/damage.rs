@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use heddle_border::{Blocks, DiskOp, Event, FileId, OpenMode, Token};
 use heddle_fakedisk::Dice;
+use heddle_model::limits::BLOCK_BYTES;
 use heddle_model::{Offset, ReplicaNumber, Term};
 
 use super::rig::{Rig, Version, config, end_of};
 use crate::format::{ENTRY_BYTES, HEADER_BYTES};
 use crate::image::headers;
-use crate::{Config, Pressure, Record, Recovered, Siblings};
+use crate::{Config, FORMAT_VERSION, Pressure, Record, Recovered, Siblings, Stuck};
 
 /// Three replicas, one frame each turn, each frame with one batch of two of them.
 fn three() -> (Rig, [ReplicaNumber; 3]) {
@@ -266,7 +268,8 @@ fn a_file_that_stays_unreadable_keeps_the_journal_closed_and_untouched() {
     });
     assert!(tries.is_some_and(|tries| tries >= 5), "it is tried more than once: {tries:?}");
     assert_eq!(rig.journal.pressure(), Pressure::Broken);
-    assert!(rig.journal.stuck().unwrap().contains("journal-0/00000000.j"), "{:?}", rig.journal.stuck());
+    let stuck = rig.journal.stuck().unwrap();
+    assert!(matches!(stuck, Stuck::Unreadable(place) if place.contains("journal-0/00000000.j")), "{stuck:?}");
     assert_eq!(rig.disk.content("journal-0/00000000.j"), whole.content("journal-0/00000000.j"));
     assert_eq!(rig.disk.paths(), whole.paths(), "nothing is written");
     // Whoever accepts losses has what cannot be read taken for damage.
@@ -277,6 +280,43 @@ fn a_file_that_stays_unreadable_keeps_the_journal_closed_and_untouched() {
     let recovered = rig.recover();
     assert!(recovered.report.may_miss_replicas, "nothing of {all:?} can be known");
     assert_eq!(recovered.replicas.len(), 0);
+}
+
+/// A header of another format version is not damage, and not a torn tail either.
+#[test]
+fn a_file_of_another_format_keeps_the_journal_closed_and_untouched() {
+    for (accept_unreadable, version) in
+        [(false, FORMAT_VERSION - 1), (true, FORMAT_VERSION - 1), (true, FORMAT_VERSION + 1)]
+    {
+        let (mut rig, _) = three();
+        rig.disk.crash();
+        let path = String::from("journal-0/00000000.j");
+        let mut block = Blocks::zeroed(BLOCK_BYTES);
+        block.copy_from_slice(&rig.disk.content(&path).unwrap()[..BLOCK_BYTES]);
+        block[8..10].copy_from_slice(&version.to_le_bytes());
+        let sum = crc32c::crc32c(&block[..HEADER_BYTES - 4]);
+        block[HEADER_BYTES - 4..HEADER_BYTES].copy_from_slice(&sum.to_le_bytes());
+        let file = FileId { owner: 9, seq: 0 };
+        let open = DiskOp::Open { file, path: path.clone(), mode: OpenMode::Existing };
+        let write = DiskOp::Write { file, at: 0, buf: block, durable: true };
+        for op in [open, write] {
+            rig.disk.submit(Token { owner: 9, seq: 0 }, op);
+            assert!(matches!(rig.disk.step(), Some(Event::Disk { result: Ok(_), .. })));
+        }
+        let other = rig.disk.clone();
+        rig.config.accept_unreadable = accept_unreadable;
+        rig.begin_again();
+        while rig.step() {}
+        assert_eq!(rig.journal.stuck(), Some(&Stuck::OtherFormat { file: path.clone(), version }));
+        assert_eq!(
+            (rig.journal.pressure(), rig.journal.wake_at()),
+            (Pressure::Broken, None),
+            "there is nothing to wait for"
+        );
+        rig.flush();
+        assert!(!rig.step(), "nothing is asked of the disk");
+        assert_eq!((rig.disk.content(&path), rig.disk.paths()), (other.content(&path), other.paths()));
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Reading side records, which may be anything: nothing counts before its checksum, its place and its content agree.
 
 use heddle_model::limits::{BATCH_BYTES_MAX, BLOCK_BYTES};
-use heddle_model::{Offset, ReplicaNumber, Term};
+use heddle_model::{LeaderEpoch, Offset, ReplicaNumber};
 
 use super::{
     COMPACTED, FIRST, HEADER_BYTES, LINKED, MAGIC, Place, Record, SEALED_ENTRY_BYTES, SNAPSHOT, SPAN_ENTRY_BYTES,
@@ -227,7 +227,7 @@ fn read_span(fields: &mut Fields<'_>) -> Span {
         len: fields.u32(),
         crc: fields.u32(),
         max_timestamp: fields.i64(),
-        term: Term(fields.i32()),
+        epoch: LeaderEpoch(fields.i32()),
         first_below_ms: fields.u32(),
     }
 }

@@ -1,6 +1,6 @@
 //! Side records come back as written, and nothing else is taken for one.
 
-use heddle_model::{Offset, Term};
+use heddle_model::{LeaderEpoch, Offset};
 use proptest::prelude::*;
 
 use super::reader::Fields;
@@ -13,8 +13,8 @@ fn key(base: i64) -> SegmentKey {
 }
 
 fn span(base: i64, next: i64, at: u64, len: u32) -> Span {
-    let (base, next, term) = (Offset(base), Offset(next), Term(3));
-    Span { base, next, at, len, crc: 7, max_timestamp: 11, term, first_below_ms: 5 }
+    let (base, next, epoch) = (Offset(base), Offset(next), LeaderEpoch(3));
+    Span { base, next, at, len, crc: 7, max_timestamp: 11, epoch, first_below_ms: 5 }
 }
 
 fn first() -> Record {
@@ -121,7 +121,7 @@ fn a_list_with_a_link_comes_back_and_is_not_read_by_who_knows_no_links() {
     let mut record = first();
     record.list.is_linked = true;
     let (bytes, _) = record.encode(&Place::first(&ID, key(100)));
-    assert_eq!((bytes[4], bytes[6]), (2, 1 | 2 | 8), "version and flags");
+    assert_eq!((bytes[4], bytes[6]), (4, 1 | 2 | 8), "version and flags");
     assert_eq!(read(&bytes), Ok(vec![record]));
     let summed = |change: &dyn Fn(&mut [u8])| {
         let mut bytes = bytes.to_vec();
@@ -131,7 +131,7 @@ fn a_list_with_a_link_comes_back_and_is_not_read_by_who_knows_no_links() {
         read(&bytes)
     };
     assert!(summed(&|_| ()).is_ok());
-    assert!(summed(&|bytes| bytes[4] = 1).is_err(), "a version without links");
+    assert!(summed(&|bytes| bytes[4] = 3).is_err(), "a version without links");
     assert!(summed(&|bytes| bytes[6] &= !8).is_err(), "a version with links, and none");
     let mut younger = first();
     younger.list = List { segments: vec![Segment::empty(SegmentKey { generation: 2, ..key(100) })], is_linked: false };

@@ -1,10 +1,10 @@
-use heddle_model::{Codec, Offset};
+use heddle_model::{Codec, LeaderEpoch, Offset};
 use proptest::prelude::*;
 
 use super::*;
 
 fn at(offset: i64, timestamp: i64) -> Found {
-    Found::At { offset: Offset(offset), timestamp, term: Term(3) }
+    Found::At { offset: Offset(offset), timestamp, epoch: LeaderEpoch(2) }
 }
 
 /// What a scan of all records says: the first in range with the right time.

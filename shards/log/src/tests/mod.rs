@@ -75,7 +75,7 @@ pub fn batch(base: i64, count: i64, value: usize, timestamp: i64) -> TailBatch {
 pub fn stamped(builder: &BatchBuilder, base: i64, count: i64) -> TailBatch {
     let mut bytes = builder.build().to_vec();
     set_base_offset(&mut bytes, Offset(base));
-    set_leader_epoch(&mut bytes, Term(3));
+    set_leader_epoch(&mut bytes, Term(3).epoch());
     TailBatch { term: Term(3), base: Offset(base), next: Offset(base + count), bytes: Bytes::from(bytes) }
 }
 

@@ -237,6 +237,14 @@ impl Bench {
     }
 }
 
+/// A read whose last record has that epoch.
+pub fn read_after(from: i64, epoch: LeaderEpoch) -> Ask {
+    match read(from) {
+        Ask::Read(read) => Ask::Read(Read { last_fetched: Some(epoch), ..read }),
+        _ => unreachable!(),
+    }
+}
+
 pub fn append(batch: Bytes, acks: Acks) -> Ask {
     Ask::Append(Append { acks, batch, zstd_allowed: true, origin: Origin::Client })
 }

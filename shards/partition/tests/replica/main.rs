@@ -2,6 +2,7 @@
 //! keeps every acknowledged record and every producer's window.
 
 mod bench;
+mod epochs;
 mod inspection;
 
 use bench::*;
@@ -61,10 +62,10 @@ fn a_crash_keeps_what_was_answered_and_the_producers_window() {
     }
     let unanswered = bench.ask(append(idempotent(20, &["v20"]), Acks::All));
     assert!(bench.answer(unanswered).is_none());
-    let term = bench.replica.term();
+    let epoch = bench.replica.epoch();
     bench.crash();
     assert!(bench.replica.is_serving());
-    assert!(bench.replica.term() > term, "a new life is a new leader epoch");
+    assert!(bench.replica.epoch() > epoch, "a new life is a new leader epoch");
     let kept: Vec<String> = (0..20).map(|i| format!("v{i}")).collect();
     assert_eq!(bench.values(0)[..20], kept[..]);
     assert_eq!(base(&bench.append(idempotent(19, &["v19"]))), 19, "a duplicate across the restart");
@@ -100,10 +101,10 @@ fn restating_supersedes_also_what_is_not_durable_yet() {
     bench.act(|replica, world| _ = replica.restate(world));
     bench.run();
     assert_eq!(base(bench.answer(late).unwrap()), 1);
-    let term = bench.replica.term();
+    let epoch = bench.replica.epoch();
     bench.crash();
     assert_eq!(bench.values(0), ["a", "b"]);
-    assert!(bench.replica.term() > term);
+    assert!(bench.replica.epoch() > epoch);
 }
 
 #[test]
@@ -127,30 +128,6 @@ fn deleted_records_stay_deleted() {
     let compacted = TopicSettings { cleanup_delete: false, cleanup_compact: true, ..TopicSettings::default() };
     let mut bench = Bench::new(compacted);
     assert!(matches!(bench.done(Ask::DeleteRecords { before: None }), Answer::Refused(Refusal::PolicyViolation)));
-}
-
-#[test]
-fn epochs_are_checked_and_tell_where_logs_part() {
-    let mut bench = Bench::new(TopicSettings::default());
-    bench.append(batch(&["a"]));
-    let old = bench.replica.term();
-    bench.kill();
-    bench.append(batch(&["b"]));
-    let now = bench.replica.term();
-    let with = |epoch, last| match read(1) {
-        Ask::Read(read) => Ask::Read(Read { epoch, last_fetched: last, ..read }),
-        _ => unreachable!(),
-    };
-    assert!(matches!(bench.done(with(Some(old), None)), Answer::Refused(Refusal::FencedEpoch { .. })));
-    assert!(matches!(bench.done(with(Some(now.next()), None)), Answer::Refused(Refusal::UnknownEpoch)));
-    let Answer::EpochEnd { term, end } = bench.done(Ask::EpochEnd { asked: old, epoch: None }) else { panic!() };
-    assert_eq!((term, end), (old, Offset(1)));
-    let far = match read(2) {
-        Ask::Read(read) => Ask::Read(Read { last_fetched: Some(old), ..read }),
-        _ => unreachable!(),
-    };
-    let Answer::Read(records) = bench.done(far) else { panic!("divergence is an answer") };
-    assert_eq!(records.diverging, Some((old, Offset(1))));
 }
 
 #[test]
@@ -388,7 +365,7 @@ fn a_damaged_replica_answers_with_its_damage() {
     for value in ["a", "b", "c"] {
         bench.append(batch(&[value]));
     }
-    let term = bench.replica.term();
+    let epoch = bench.replica.epoch();
     bench.damage();
     let Answer::Read(records) = bench.read(0) else { panic!("what is left is read") };
     assert_eq!((records.parts.len(), records.high_watermark), (3, Offset(3)));
@@ -400,12 +377,13 @@ fn a_damaged_replica_answers_with_its_damage() {
     let refused = [
         read(3),
         read(7),
+        read_after(1, LeaderEpoch(epoch.0 + 1)),
         append(batch(&["d"]), Acks::All),
         append(batch(&["d"]), Acks::Leader),
         find(OffsetQuery::Latest),
         find(OffsetQuery::MaxTimestamp),
         find(OffsetQuery::AtOrAfter(i64::MAX)),
-        Ask::EpochEnd { asked: term, epoch: None },
+        Ask::EpochEnd { asked: epoch, epoch: None },
         Ask::DeleteRecords { before: Some(Offset(1)) },
     ];
     for ask in refused {

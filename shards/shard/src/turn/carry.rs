@@ -150,7 +150,7 @@ impl Shard {
 
     fn on_news(&mut self, news: News) {
         match news {
-            News::Leader { partition, leader, term, serving } => self.on_leader(partition, leader, term, serving),
+            News::Leader { partition, leader, epoch, serving } => self.on_leader(partition, leader, epoch, serving),
             News::Trouble { partition, what } => {
                 if self.said.is_news(partition, &what, self.now.mono) {
                     self.log(Level::Warn, format!("{}: {what}", self.name_of(partition)));

@@ -64,7 +64,11 @@ fn a_replica_that_cannot_be_opened_answers_with_its_storage_and_is_not_unknown()
     };
     assert_eq!(refused(&answered(0)), "Storage");
     assert_eq!(refused(&answered(1)), "UnknownPartition");
-    assert_eq!(shard.leaders.leader(partition(0)), Some((NodeId(1), Term(3))), "clients come here to hear of it");
+    assert_eq!(
+        shard.leaders.leader(partition(0)),
+        Some((NodeId(1), Term(3).epoch())),
+        "clients come here to hear of it"
+    );
     assert!(shard.start.dormant.contains_key(&number), "the journal's copy is carried along");
     assert_eq!(metrics::scrape(&shard).damaged_partitions, 1);
 }

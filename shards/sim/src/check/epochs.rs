@@ -23,7 +23,8 @@ impl Checker for Epochs {
             }
             Seen::Read { part, batches, .. } => {
                 let known = self.life_of.entry(*part).or_default();
-                let mut newest = i32::MIN;
+                // The first leader's.
+                let mut newest = 0;
                 for batch in *batches {
                     let (base, epoch) = (batch.base, batch.epoch);
                     if epoch < newest {

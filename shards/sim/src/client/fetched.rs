@@ -79,7 +79,7 @@ impl Fetch {
         }
         for batch in &mut batches {
             if cx.lie == Some(Lie::EpochReused) {
-                batch.epoch = 1;
+                batch.epoch = 0;
             }
             if !batch.records.is_empty() && cx.lies(Lie::BytesChanged, 5) {
                 batch.records[0].1 ^= 1;

@@ -1,6 +1,6 @@
 use bytes::Bytes;
 use heddle_border::ConnId;
-use heddle_model::{NodeId, Offset, ProducerId, Term, Ticket};
+use heddle_model::{LeaderEpoch, NodeId, Offset, ProducerId, Ticket};
 use heddle_partition::{Answer as Of, Ask, Read, Records, Refusal, Visibility};
 use heddle_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use heddle_protocol::messages::fetch_response::PartitionData;
@@ -208,9 +208,9 @@ fn woken_without_growth_is_no_endless_loop() {
 
 #[test]
 fn errors_and_divergence_end_the_wait() {
-    let moved = Refusal::NotLeader { leader: Some(NodeId(2)), term: Term(8) };
+    let moved = Refusal::NotLeader { leader: Some(NodeId(2)), epoch: LeaderEpoch(8) };
     let range = Refusal::OffsetOutOfRange { log_start: Offset(3), high_watermark: Offset(40) };
-    let interrupted = Refusal::Interrupted { leader: None, term: Term(8) };
+    let interrupted = Refusal::Interrupted { leader: None, epoch: LeaderEpoch(8) };
     for (refusal, error, high_watermark) in
         [(moved, 6, -1), (range, 1, 40), (interrupted, 6, -1), (Refusal::UnknownPartition, 3, -1)]
     {
@@ -228,9 +228,34 @@ fn errors_and_divergence_end_the_wait() {
     let mut client = Client::new(12);
     client.send(&client.request(&[(0, 5)]));
     let (ticket, ..) = client.next_read();
-    client.answer(ticket, Of::Read(Records { diverging: Some((Term(2), Offset(4))), ..records(0, 9) }));
+    client.answer(ticket, Of::Read(Records { diverging: Some((LeaderEpoch(2), Offset(4))), ..records(0, 9) }));
     let partition = client.partitions().remove(0);
     assert_eq!((partition.diverging_epoch.epoch, partition.diverging_epoch.end_offset), (2, 4));
+}
+
+/// The first leader's epoch is 0, and -1 is none; so is every negative number, to Kafka, in a fetch.
+#[test]
+fn epochs_from_zero_on_are_asked_for_and_told() {
+    for (wire, asked) in [(i32::MIN, None), (-1, None), (0, Some(0)), (1, Some(1)), (i32::MAX, Some(i32::MAX))] {
+        let asked = asked.map(LeaderEpoch);
+        let mut client = Client::new(12);
+        let mut request = client.request(&[(0, 5)]);
+        let partition = &mut request.topics[0].partitions[0];
+        (partition.current_leader_epoch, partition.last_fetched_epoch) = (wire, wire);
+        client.send(&request);
+        let (ticket, _, read) = client.next_read();
+        assert_eq!((read.epoch, read.last_fetched), (asked, asked));
+        client.answer(ticket, Of::Read(Records { diverging: Some((LeaderEpoch(0), Offset(0))), ..records(0, 9) }));
+        let diverging = client.partitions().remove(0).diverging_epoch;
+        assert_eq!((diverging.epoch, diverging.end_offset), (0, 0));
+    }
+    let mut client = Client::new(16);
+    client.send(&client.request(&[(0, 5)]));
+    let (ticket, ..) = client.next_read();
+    client.answer(ticket, Of::Refused(Refusal::FencedEpoch { leader: Some(NodeId(2)), epoch: LeaderEpoch(0) }));
+    let partition = client.partitions().remove(0);
+    let leader = (partition.current_leader.leader_id.0, partition.current_leader.leader_epoch);
+    assert_eq!((partition.error_code, leader), (74, (2, 0)));
 }
 
 #[test]
@@ -240,9 +265,9 @@ fn leadership_lost_while_watching_is_reported() {
     let (ticket, ..) = client.next_read();
     client.answer(ticket, read(0, 5));
     let (watch, ..) = client.next_watch();
-    client.answer(watch, Of::Refused(Refusal::NotLeader { leader: None, term: Term(4) }));
+    client.answer(watch, Of::Refused(Refusal::NotLeader { leader: None, epoch: LeaderEpoch(4) }));
     let (ticket, ..) = client.next_read();
-    client.answer(ticket, Of::Refused(Refusal::NotLeader { leader: None, term: Term(4) }));
+    client.answer(ticket, Of::Refused(Refusal::NotLeader { leader: None, epoch: LeaderEpoch(4) }));
     assert_eq!(client.partitions()[0].error_code, 6);
 }
 

@@ -1,4 +1,4 @@
-use heddle_model::{NodeId, Offset, Term};
+use heddle_model::{LeaderEpoch, NodeId, Offset};
 use heddle_partition::{Answer as Of, Ask, FoundOffset, OffsetQuery, Refusal, Visibility};
 use heddle_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use heddle_protocol::messages::list_offsets_response::ListOffsetsPartitionResponse;
@@ -58,7 +58,8 @@ fn found_and_not_found_in_every_version() {
         world.request(conn, 2, version, 1, &request("t", &[(0, 5), (1, 6)]));
         let (first, ..) = world.next_partition_ask();
         let (second, ..) = world.next_partition_ask();
-        let found = |offset| Answer::Partition(Of::FoundOffset(FoundOffset { offset, timestamp: 55, term: Term(2) }));
+        let found =
+            |offset| Answer::Partition(Of::FoundOffset(FoundOffset { offset, timestamp: 55, epoch: LeaderEpoch(2) }));
         world.answer(first, found(Some(Offset(9))));
         world.answer(second, found(None));
         let all = partitions(&mut world, conn, version);
@@ -76,7 +77,7 @@ fn isolation_epoch_and_duplicates() {
     asked.topics[0].partitions[0].current_leader_epoch = 7;
     world.request(conn, 2, 5, 1, &asked);
     let (ticket, _, ask) = world.next_partition_ask();
-    assert!(matches!(ask, Ask::FindOffset { visibility: Visibility::LastStable, epoch: Some(Term(7)), .. }));
+    assert!(matches!(ask, Ask::FindOffset { visibility: Visibility::LastStable, epoch: Some(LeaderEpoch(7)), .. }));
     assert!(world.asks.is_empty(), "a partition named twice is not asked");
     world.answer(ticket, Answer::Unreachable);
     let errors: Vec<i16> = partitions(&mut world, conn, 5).iter().map(|p| p.error_code).collect();
@@ -84,8 +85,26 @@ fn isolation_epoch_and_duplicates() {
 }
 
 #[test]
+fn only_minus_one_is_no_epoch() {
+    let known = [i32::MIN, -2, 0, 1, i32::MAX].map(|wire| (wire, Some(LeaderEpoch(wire))));
+    for (wire, asked) in [(-1, None)].into_iter().chain(known) {
+        let mut world = World::new();
+        let conn = world.open(1);
+        let mut request = request("t", &[(0, -1)]);
+        request.topics[0].partitions[0].current_leader_epoch = wire;
+        world.request(conn, 2, 9, 1, &request);
+        let (ticket, _, ask) = world.next_partition_ask();
+        assert!(matches!(ask, Ask::FindOffset { epoch, .. } if epoch == asked), "{wire}: {ask:?}");
+        let first = FoundOffset { offset: Some(Offset(0)), timestamp: -1, epoch: LeaderEpoch(0) };
+        world.answer(ticket, Answer::Partition(Of::FoundOffset(first)));
+        let partition = &partitions(&mut world, conn, 9)[0];
+        assert_eq!((partition.offset, partition.timestamp, partition.leader_epoch), (0, -1, 0));
+    }
+}
+
+#[test]
 fn refusals() {
-    let interrupted = Refusal::Interrupted { leader: Some(NodeId(2)), term: Term(1) };
+    let interrupted = Refusal::Interrupted { leader: Some(NodeId(2)), epoch: LeaderEpoch(1) };
     for (version, refusal, error) in [
         (4, Refusal::NotServing, 5),
         (5, Refusal::NotServing, 78),

@@ -1,6 +1,6 @@
 use heddle_controller::{Answer as Controller, Ask, Refusal, TopicResult};
 use heddle_model::PartitionId;
-use heddle_model::{NodeId, Term};
+use heddle_model::{LeaderEpoch, NodeId};
 use heddle_protocol::messages::metadata_request::MetadataRequestTopic;
 use heddle_protocol::messages::{MetadataRequest, MetadataResponse, TopicName};
 use heddle_protocol::{Uuid, text, uuid_of};
@@ -33,7 +33,7 @@ fn summary(response: &MetadataResponse) -> Vec<(Option<&str>, i16, usize)> {
 fn brokers_and_all_topics_in_every_version() {
     for version in 0..=13 {
         let mut world = World::new();
-        world.leaders.0.insert(PartitionId::CONTROLLER, (NodeId(2), Term(5)));
+        world.leaders.0.insert(PartitionId::CONTROLLER, (NodeId(2), LeaderEpoch(5)));
         let all = if version == 0 { Some(Vec::new()) } else { None };
         let response = ask(&mut world, version, &MetadataRequest::default().with_topics(all));
         assert_eq!(summary(&response), [(Some("t"), 0, 2)], "version {version}");
@@ -99,7 +99,7 @@ fn without_a_leader_or_with_one_that_is_unknown() {
     let mut world = World::new();
     let (first, second) = (world.partition("t", 0), world.partition("t", 1));
     world.leaders.0.remove(&first);
-    world.leaders.0.insert(second, (NodeId(77), Term(4)));
+    world.leaders.0.insert(second, (NodeId(77), LeaderEpoch(4)));
     let response = ask(&mut world, 9, &named(&["t"]));
     for partition in &response.topics[0].partitions {
         assert_eq!((partition.leader_id.0, partition.leader_epoch, partition.error_code), (-1, -1, 5));

@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use heddle_model::{NodeId, Offset, Term};
+use heddle_model::{LeaderEpoch, NodeId, Offset};
 use heddle_partition::{Acks, Answer as Of, Appended, Ask, Refusal};
 use heddle_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use heddle_protocol::messages::produce_response::PartitionProduceResponse;
@@ -102,7 +102,7 @@ fn refused_before_anything_is_asked() {
 
 #[test]
 fn a_moved_leader_is_named_with_its_address() {
-    let refusal = || Refusal::NotLeader { leader: Some(NodeId(2)), term: Term(9) };
+    let refusal = || Refusal::NotLeader { leader: Some(NodeId(2)), epoch: LeaderEpoch(9) };
     let (partition, response) = answered(10, refusal());
     assert_eq!(partition.error_code, 6);
     assert_eq!((partition.current_leader.leader_id.0, partition.current_leader.leader_epoch), (2, 9));
@@ -127,7 +127,7 @@ fn bad_records_are_named() {
 fn codes_that_depend_on_the_version_or_promise_nothing() {
     assert_eq!(answered(10, Refusal::NotInTransaction).0.error_code, 48);
     assert_eq!(answered(11, Refusal::NotInTransaction).0.error_code, 120);
-    let interrupted = Refusal::Interrupted { leader: Some(NodeId(2)), term: Term(9) };
+    let interrupted = Refusal::Interrupted { leader: Some(NodeId(2)), epoch: LeaderEpoch(9) };
     assert_eq!(answered(13, interrupted).0.error_code, 7, "the append may have happened");
     assert_eq!(answered(13, Refusal::Storage).0.error_code, 56);
 }
