@@ -169,7 +169,7 @@ impl World {
         builder.push(base.0, Some(&base.0.to_le_bytes()), Some(b"value"), &[]);
         let mut bytes = builder.build().to_vec();
         set_base_offset(&mut bytes, base);
-        set_leader_epoch(&mut bytes, Term(1));
+        set_leader_epoch(&mut bytes, Term(1).epoch());
         self.log.append(TailBatch { term: Term(1), base, next: base.plus(1), bytes: Bytes::from(bytes) });
         self.turn(|world, out, _| {
             let World { log, settings, now, .. } = world;
