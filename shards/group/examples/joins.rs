@@ -244,6 +244,7 @@ fn commit(group: u32, offset: i64) -> Ask {
         retention_ms: None,
         offsets: vec![OffsetToCommit {
             topic: "t".into(),
+            topic_id: Some(TopicId(7)),
             partition: PartitionIndex(0),
             offset: Offset(offset),
             leader_epoch: None,

@@ -118,6 +118,8 @@ pub struct CommitOffsets {
 #[derive(Clone, Debug)]
 pub struct OffsetToCommit {
     pub topic: TopicName,
+    /// Which topic whoever asks takes that name for.
+    pub topic_id: Option<TopicId>,
     pub partition: PartitionIndex,
     pub offset: Offset,
     /// `None`: -1 on the wire.

@@ -66,7 +66,9 @@ impl Turn<'_> {
         };
         let key = Key::Offset { group: group.clone(), topic: offset.topic.clone(), partition: offset.partition };
         let expires_at = retention_ms.map(|ms| committed.committed_at.saturating_add(ms).max(0));
-        self.write(key, Some(committed.encode(expires_at)));
+        // Who asks and who decides may not see the same topics yet: only what both say is true for certain.
+        let known = self.context.topics.by_name(offset.topic.as_str()).map(|(id, _)| id);
+        self.write(key, Some(committed.encode(expires_at, known.filter(|known| offset.topic_id == Some(*known)))));
         Ok(())
     }
 
@@ -183,5 +185,5 @@ fn all_partitions(group: &Group) -> Vec<(TopicName, Vec<PartitionIndex>)> {
 
 /// What a commit's record takes, roughly and at most.
 fn record_bytes(group: &GroupId, offset: &OffsetToCommit) -> usize {
-    64 + group.as_str().len() + offset.topic.as_str().len() + offset.metadata.as_str().len()
+    96 + group.as_str().len() + offset.topic.as_str().len() + offset.metadata.as_str().len()
 }

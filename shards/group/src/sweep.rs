@@ -1,18 +1,21 @@
 //! Offsets of topics that are gone: they go too, in bounded pieces. A topic of the same name that is created meanwhile is
-//! another topic: what is committed for it after the sweep was asked for stays.
+//! another topic: what is committed for it after the sweep was asked for stays. If the process dies before a sweep is over,
+//! the next leader finds what is left of it by the topic ids that stand beside the offsets.
 
 use std::{
     collections::BTreeSet,
     ops::Bound::{Excluded, Unbounded},
 };
 
-use heddle_model::{PartitionIndex, Ticket};
+use heddle_model::{PartitionIndex, Ticket, TopicId};
 
 use crate::{Answer, Context, GroupId, Groups, Soft, TopicName, decide::Turn, schema::StoredOffset};
 
 /// Groups, and topics of groups, that one turn looks at.
 const GROUPS_PER_TURN: usize = 200;
 const TOPICS_PER_TURN: usize = 2_000;
+/// To look at so many partitions of a topic takes as long as to look at a topic.
+const PARTITIONS_AS_A_TOPIC: usize = 16;
 
 #[derive(Debug)]
 pub(crate) struct Sweep {
@@ -31,7 +34,7 @@ pub(crate) struct Sweep {
 enum Gone {
     Named(BTreeSet<TopicName>),
     /// Those that nobody knows, and those that came after this version of the topics: whatever had their names before
-    /// is not what has them now.
+    /// is not what has them now. Of the others, what was committed for another topic of the name.
     UnknownAt(u64),
 }
 
@@ -49,10 +52,33 @@ impl Sweep {
         Sweep { gone, until, behind: None, behind_topic: None, removed: 0, ticket: None }
     }
 
-    fn takes(&self, topic: &TopicName, context: Context<'_>) -> bool {
+    fn takes(&self, topic: &TopicName, context: Context<'_>) -> Taken {
         match &self.gone {
-            Gone::Named(topics) => topics.contains(topic),
-            Gone::UnknownAt(version) => context.topics.created(topic.as_str()).is_none_or(|created| created > *version),
+            Gone::Named(topics) if topics.contains(topic) => Taken::All,
+            Gone::Named(_) => Taken::Nothing,
+            Gone::UnknownAt(version) => match context.topics.created(topic.as_str()) {
+                Some((created, id)) if created <= *version => Taken::NotOf(id),
+                _ => Taken::All,
+            },
+        }
+    }
+}
+
+/// What a sweep takes of what is committed under a topic's name.
+#[derive(Clone, Copy)]
+enum Taken {
+    Nothing,
+    All,
+    /// What says that it was committed for another topic than this.
+    NotOf(TopicId),
+}
+
+impl Taken {
+    fn includes(self, stored: &StoredOffset) -> bool {
+        match self {
+            Taken::Nothing => false,
+            Taken::All => true,
+            Taken::NotOf(topic) => stored.topic_id.is_some_and(|id| id != topic),
         }
     }
 }
@@ -93,8 +119,9 @@ impl Turn<'_> {
             if *topics_left == 0 {
                 return false;
             }
-            *topics_left -= 1;
-            if sweep.takes(topic, self.context) && !self.sweep_topic(sweep.until, id, topic, partitions) {
+            *topics_left = topics_left.saturating_sub(1 + partitions.len() / PARTITIONS_AS_A_TOPIC);
+            let taken = sweep.takes(topic, self.context);
+            if !self.sweep_topic(sweep.until, id, topic, taken, partitions) {
                 sweep.removed += self.out.records.len() - before;
                 return false;
             }
@@ -110,10 +137,14 @@ impl Turn<'_> {
         until: u64,
         id: &GroupId,
         topic: &TopicName,
+        taken: Taken,
         partitions: impl IntoIterator<Item = (&'a PartitionIndex, &'a StoredOffset)>,
     ) -> bool {
         for (partition, stored) in partitions {
-            if stored.order > until || self.is_pending_since(until, id, topic, *partition) {
+            if !taken.includes(stored)
+                || stored.order > until
+                || self.is_pending_beyond(until, taken, id, topic, *partition)
+            {
                 continue;
             }
             if self.is_full() {
@@ -128,10 +159,14 @@ impl Turn<'_> {
     fn sweep_pending(&mut self, sweep: &Sweep, id: &GroupId) -> bool {
         let (hard, context) = (self.hard, self.context);
         for ((group, topic, partition), stored) in hard.pending.values().flatten() {
-            let is_old = group == id && stored.order <= sweep.until && sweep.takes(topic, context);
+            if group != id {
+                continue;
+            }
+            let taken = sweep.takes(topic, context);
+            let is_old = stored.order <= sweep.until && taken.includes(stored);
             // Beside an offset that stands: its tombstone takes both, and one that stays is newer and wins.
             let is_alone = || self.group(id).is_some_and(|group| group.offset(topic, *partition).is_none());
-            if is_old && is_alone() && !self.is_pending_since(sweep.until, id, topic, *partition) {
+            if is_old && is_alone() && !self.is_pending_beyond(sweep.until, taken, id, topic, *partition) {
                 if self.is_full() {
                     return false;
                 }
@@ -141,12 +176,23 @@ impl Turn<'_> {
         true
     }
 
-    /// Whether an open transaction has committed here after the sweep was asked for: a tombstone would take that too.
-    fn is_pending_since(&self, until: u64, id: &GroupId, topic: &TopicName, partition: PartitionIndex) -> bool {
+    /// Whether an open transaction has committed here what the sweep does not take: a tombstone would take that too.
+    fn is_pending_beyond(
+        &self,
+        until: u64,
+        taken: Taken,
+        id: &GroupId,
+        topic: &TopicName,
+        partition: PartitionIndex,
+    ) -> bool {
         if self.group(id).is_none_or(|group| group.pending == 0) {
             return false;
         }
         let place = (id.clone(), topic.clone(), partition);
-        self.hard.pending.values().filter_map(|pending| pending.get(&place)).any(|stored| stored.order > until)
+        self.hard
+            .pending
+            .values()
+            .filter_map(|pending| pending.get(&place))
+            .any(|stored| stored.order > until || !taken.includes(stored))
     }
 }

@@ -13,9 +13,9 @@ pub trait Topics {
     fn by_id(&self, id: TopicId) -> Option<(TopicName, i32)>;
     /// Every topic's name that is not internal, in ascending order; for regular expressions.
     fn each_name(&self, visit: &mut dyn FnMut(&str));
-    /// The version of the topics that brought this one.
-    fn created(&self, name: &str) -> Option<u64> {
-        self.by_name(name).map(|_| 0)
+    /// The version of the topics that brought this one, and its id.
+    fn created(&self, name: &str) -> Option<(u64, TopicId)> {
+        self.by_name(name).map(|(id, _)| (0, id))
     }
     /// Settings that this group overrides.
     fn overrides(&self, _group: &GroupId) -> GroupOverrides {

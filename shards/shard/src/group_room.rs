@@ -187,8 +187,9 @@ impl Topics for Known<'_> {
         self.image.topics().filter(|topic| !topic.internal).for_each(|topic| visit(&topic.name));
     }
 
-    fn created(&self, name: &str) -> Option<u64> {
-        self.image.topic(name).map(|topic| topic.partitions.first().map_or(0, |placement| placement.created))
+    fn created(&self, name: &str) -> Option<(u64, TopicId)> {
+        let topic = self.image.topic(name)?;
+        Some((topic.partitions.first().map_or(0, |placement| placement.created), topic.id))
     }
 
     fn overrides(&self, group: &GroupId) -> GroupOverrides {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use heddle_group::{Answer as Group, Ask, CommitOffsets, MemberId, OffsetToCommit, Refusal, Text};
-use heddle_model::{LeaderEpoch, Offset, PartitionIndex};
+use heddle_model::{LeaderEpoch, Offset, PartitionIndex, TopicId};
 use heddle_protocol::ErrorCode;
 use heddle_protocol::messages::offset_commit_request::OffsetCommitRequestPartition;
 use heddle_protocol::messages::offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
@@ -32,7 +32,7 @@ pub(crate) fn start(request: OffsetCommitRequest, cx: &mut Context<'_>) -> Start
             let found =
                 known.ok_or(ErrorCode::UnknownTopicOrPartition).and_then(|known| topics::partition(known, index));
             if found.is_ok() {
-                offsets.push(to_commit(&name, partition));
+                offsets.push(to_commit(&name, known.map(|topic| topic.id), partition));
             }
             partitions.push((index, found.map(|_| ())));
         }
@@ -55,10 +55,15 @@ pub(crate) fn start(request: OffsetCommitRequest, cx: &mut Context<'_>) -> Start
     cx.gather(asked, finish)
 }
 
-fn to_commit(topic: &heddle_group::TopicName, partition: OffsetCommitRequestPartition) -> OffsetToCommit {
+fn to_commit(
+    topic: &heddle_group::TopicName,
+    topic_id: Option<TopicId>,
+    partition: OffsetCommitRequestPartition,
+) -> OffsetToCommit {
     let epoch = partition.committed_leader_epoch;
     OffsetToCommit {
         topic: topic.clone(),
+        topic_id,
         partition: PartitionIndex(partition.partition_index),
         offset: Offset(partition.committed_offset),
         leader_epoch: (epoch >= 0).then_some(LeaderEpoch(epoch)),

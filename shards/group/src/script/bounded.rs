@@ -1,8 +1,11 @@
 //! Work that is too much for one turn: offsets by the thousand go in pieces, and the others are served in between.
 
-use heddle_model::{Offset, PartitionIndex};
+use heddle_model::{Offset, PartitionIndex, TopicId};
 
-use crate::{Answer, Ask, CommitOffsets, Context, Decision, GroupId, OffsetToCommit, Refusal, Text, TopicName};
+use crate::{
+    Answer, Ask, CommitOffsets, Context, Decision, GroupId, OffsetToCommit, Refusal, Text, TopicName, Topics,
+    schema::StoredOffset,
+};
 
 use super::world::{World, ticket_of};
 
@@ -47,6 +50,7 @@ impl World {
 fn commit(group: &str, partitions: std::ops::Range<i32>) -> Ask {
     let offset = |partition| OffsetToCommit {
         topic: TopicName::new("t"),
+        topic_id: None,
         partition: PartitionIndex(partition),
         offset: Offset(1),
         leader_epoch: None,
@@ -147,12 +151,72 @@ fn a_transaction_in_a_topic_that_is_created_again_is_kept() {
     world.check_replay();
 }
 
+fn left(world: &World) -> Vec<(String, i32, i64)> {
+    let committed = world.groups.committed();
+    committed.map(|(group, _, at, committed)| (group.to_string(), at.0, committed.offset.0)).collect()
+}
+
+/// The process died before these groups' turn came, and the topic was there again by then.
+#[test]
+fn what_a_sweep_left_of_a_topic_that_is_there_again_is_found_by_its_id() {
+    let mut world = World::new();
+    world.run("topic t 9");
+    world.run("commit 1 group=a offsets=t-0:1,t-1:1");
+    world.run("commit 2 group=b offsets=t-0:2");
+    world.run("commit 3 group=b producer=7 offsets=t-2:2,t-3:2");
+    world.run("drop-topic t");
+    world.run("topic t 9");
+    world.run("commit 5 group=a offsets=t-1:5");
+    world.run("commit 6 group=b producer=8 offsets=t-3:5");
+    world.run("failover");
+    assert_eq!(left(&world).len(), 3);
+    let context = Context { now: world.now, topics: &world.topics, entropy: 0 };
+    world.groups.sweep_unknown_topics(context, &mut world.soft);
+    world.work();
+    world.run("end-transaction 7 commit");
+    world.run("end-transaction 8 commit");
+    assert_eq!(left(&world), [("a".to_owned(), 1, 5), ("b".to_owned(), 3, 5)]);
+    world.check_replay();
+}
+
+/// What was committed without an id, before there were any or with an end of its own, stays: nobody knows what it was for.
+#[test]
+fn an_offset_without_a_topic_id_stays_with_the_name() {
+    let mut world = World::new();
+    world.run("commit 1 group=a offsets=t-0:1");
+    world.run("topic t 9");
+    world.run("commit 2 group=a retention=100000000 offsets=t-1:1");
+    world.run("commit 3 group=a offsets=t-2:1");
+    world.run("drop-topic t");
+    world.run("topic t 9");
+    let context = Context { now: world.now, topics: &world.topics, entropy: 0 };
+    world.groups.sweep_unknown_topics(context, &mut world.soft);
+    world.work();
+    assert_eq!(left(&world), [("a".to_owned(), 0, 1), ("a".to_owned(), 1, 1)]);
+}
+
+/// Who asks sees another topic than who decides: nothing is said, and so nothing is lost later.
+#[test]
+fn an_id_that_only_one_side_knows_is_not_written() {
+    let mut world = World::new();
+    world.run("topic t 9");
+    let id = world.topics.by_name("t").map(|(id, _)| id);
+    for (asked, written) in [(id, id), (Some(TopicId(1)), None), (None, None)] {
+        let Ask::CommitOffsets(mut ask) = commit("g", 0..1) else { unreachable!("it is a commit") };
+        ask.offsets[0].topic_id = asked;
+        let decision = world.decide(Ask::CommitOffsets(ask), 1);
+        let value = decision.records[0].value.clone().expect("a commit");
+        assert_eq!(StoredOffset::decode(value, 0).expect("our own").topic_id, written);
+    }
+}
+
 /// Many groups, many topics, and one group with many topics: a new leader looks through them a part at a time.
 #[test]
 fn a_new_leader_forgets_in_pieces_what_is_committed_for_topics_that_are_gone() {
     let mut world = World::new();
     let one = |topic: String| OffsetToCommit {
         topic: topic.as_str().into(),
+        topic_id: None,
         partition: PartitionIndex(0),
         offset: Offset(1),
         leader_epoch: None,

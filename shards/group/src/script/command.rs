@@ -70,7 +70,7 @@ pub fn parse(verb: &str, words: &[&str], topics: &FakeTopics) -> Ask {
             Ask::Heartbeat(Heartbeat { group, member: arguments.member(), instance: arguments.instance(), generation })
         }
         "leave" => Ask::Leave(Leave { group, members: arguments.list("members").into_iter().map(leaver).collect() }),
-        "commit" => Ask::CommitOffsets(commit(&arguments)),
+        "commit" => Ask::CommitOffsets(commit(&arguments, topics)),
         "fetch" => Ask::FetchOffsets(FetchOffsets {
             group,
             member: arguments.get("member").map(|_| arguments.member()),
@@ -193,11 +193,12 @@ fn leaver(item: &str) -> Leaver {
 }
 
 /// `offsets=topic-0:17,topic-1:4:metadata`.
-fn commit(arguments: &Arguments<'_>) -> CommitOffsets {
+fn commit(arguments: &Arguments<'_>, topics: &FakeTopics) -> CommitOffsets {
     let offset = |item: &str| {
         let mut parts = item.splitn(3, ':');
         let (topic, index) = partition(parts.next().expect("topic-partition"));
         OffsetToCommit {
+            topic_id: topics.known.get(&topic).map(|(id, _)| *id),
             topic,
             partition: index,
             offset: Offset(parts.next().expect("an offset").parse().expect("a number")),

@@ -78,9 +78,9 @@ impl Topics for FakeTopics {
         self.known.keys().for_each(|name| visit(name.as_str()));
     }
 
-    fn created(&self, name: &str) -> Option<u64> {
+    fn created(&self, name: &str) -> Option<(u64, TopicId)> {
         self.lookups.set(self.lookups.get() + 1);
-        self.created.get(name).copied()
+        Some((*self.created.get(name)?, self.known.get(name)?.0))
     }
 
     fn overrides(&self, _group: &GroupId) -> GroupOverrides {
