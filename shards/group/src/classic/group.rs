@@ -136,6 +136,16 @@ impl ClassicGroup {
         assert!(before.is_none(), "a member is added once");
     }
 
+    /// Add a member that the log tells of. Tools, and damage, may have written anything there: who comes under an id or an
+    /// instance that is taken does not count.
+    pub fn add_replayed(&mut self, id: MemberId, member: Member) {
+        let is_taken = self.members.contains_key(&id)
+            || member.instance.as_ref().is_some_and(|instance| self.statics.contains_key(instance));
+        if !is_taken {
+            self.add(id, member);
+        }
+    }
+
     pub fn remove(&mut self, id: &MemberId) -> Option<Member> {
         self.promised.remove(id);
         self.unsynced.remove(id);

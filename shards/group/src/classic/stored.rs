@@ -19,12 +19,7 @@ impl ClassicGroup {
         group.protocol_type = stored.protocol_type.clone();
         group.protocol = stored.protocol.clone();
         for member in &stored.members {
-            // Tools may have written anything: an id that comes twice counts once.
-            let known = group.members.contains_key(&member.member)
-                || member.instance.as_ref().is_some_and(|instance| group.statics.contains_key(instance));
-            if !known {
-                group.add(member.member.clone(), Member::from_stored(member, stored.protocol.as_ref()));
-            }
+            group.add_replayed(member.member.clone(), Member::from_stored(member, stored.protocol.as_ref()));
         }
         if let Some(leader) = &stored.leader
             && group.members.contains_key(leader)

@@ -187,7 +187,7 @@ impl ConsumerGroup {
         for (member_id, member) in self.members.iter().filter(|(member_id, _)| Some(*member_id) != leaving) {
             let Some(classic) = &member.wish.classic else { continue };
             let assignment = assignment_for(&member.wish, &self.target_of(member_id), context);
-            group.add(
+            group.add_replayed(
                 member_id.clone(),
                 ClassicMember {
                     instance: member.wish.instance.clone(),

@@ -119,6 +119,21 @@ fn guesses(line: &str, asked: u32) -> bool {
     number.flatten().and_then(|number| number.parse::<u32>().ok()).is_some_and(|number| number > asked)
 }
 
+/// Found by the test below in one of thousands of runs.
+#[test]
+fn two_members_of_one_instance_in_a_damaged_log_do_not_make_the_coordinator_fall() {
+    let mut world = World::new();
+    world.run("topic t0 3");
+    world.run("join 1 client=s instance=i0 topics=t1");
+    world.run("join 2 group=k client=s instance=i2 topics=t1 owned=");
+    world.run("beat 3 group=k member=a instance=i2 topics=t0");
+    world.run("join 4 group=k client=s instance=i0 topics=t1 owned=");
+    world.run("wait 1000");
+    world.damage(&[(291, 0, 0), (35, 85, 1)]);
+    world.run("join 5 group=k client=s instance=i2 topics=t1 owned=");
+    world.run("wait 3000000");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 120, failure_persistence: None, ..ProptestConfig::default() })]
 

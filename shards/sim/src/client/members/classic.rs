@@ -52,6 +52,8 @@ pub struct Classic {
     /// Empty: none yet.
     member: String,
     generation: i32,
+    /// The shortest session that it asked for under its name: a follower that joins again unchanged keeps the one it has,
+    /// as in Apache Kafka. Milliseconds.
     session_ms: i32,
     /// When it said last what renews its session: not before that did this begin. Microseconds.
     alive_us: u64,
@@ -71,7 +73,7 @@ impl Classic {
             instance,
             member: String::new(),
             generation: -1,
-            session_ms: 0,
+            session_ms: i32::MAX,
             alive_us: 0,
             claims: Claims::new(group),
             led: Vec::new(),
@@ -89,12 +91,14 @@ impl Classic {
     fn join(&mut self, correlation: i32, cx: &mut Cx<'_>) -> Request {
         let protocol =
             JoinGroupRequestProtocol::default().with_name(text(PROTOCOL)).with_metadata(shares::subscription());
-        self.session_ms = [400, 1_000, 2_000][cx.dice.below(3) as usize];
+        let session_ms = [400, 1_000, 2_000][cx.dice.below(3) as usize];
+        let is_new = self.member.is_empty() && self.instance.is_none();
+        self.session_ms = if is_new { session_ms } else { self.session_ms.min(session_ms) };
         // Whoever joins has given up what it had.
         self.claims.give_up(cx);
         let request = JoinGroupRequest::default()
             .with_group_id(GroupId(text(self.talk.group)))
-            .with_session_timeout_ms(self.session_ms)
+            .with_session_timeout_ms(session_ms)
             .with_rebalance_timeout_ms(REBALANCE_MS)
             .with_member_id(text(&self.member))
             .with_group_instance_id(self.instance.as_deref().map(text))
