@@ -90,6 +90,7 @@ mod sealed;
 mod segment;
 mod settle;
 mod side;
+mod side_file;
 mod sources;
 mod tail;
 #[cfg(test)]

@@ -10,13 +10,14 @@ use crate::cache::Cache;
 use crate::compact::Compaction;
 use crate::disk::{Disk, Op};
 use crate::lists::Lists;
-use crate::load::{Loading, SideRead};
+use crate::load::Loading;
 use crate::query::Query;
 use crate::retain::Removal;
 use crate::roll::Rolling;
 use crate::sealed::Sealed;
 use crate::segment::{Segment, SegmentKey, SpanKey};
 use crate::settle::Settling;
+use crate::side_file::SideRead;
 use crate::tail::Tail;
 
 /// One replica's log. Asks are methods; what they start goes out as effects, and what comes of it is handed to
