@@ -263,6 +263,13 @@ impl Journal {
         self.pressure_of(self.ring.used_from(0, self.writer.place()))
     }
 
+    /// The pressure once a record of so many bytes is taken as well. While the ring cannot grow, what waits to be written
+    /// counts as written: it goes to the ring before whatever comes behind it, reserve or not (trap 39).
+    pub fn pressure_with(&self, bytes: usize) -> Pressure {
+        let coming = if self.ring.growth_fails() { (self.waiting_bytes() + bytes) as u64 } else { 0 };
+        self.pressure_of(self.ring.used_from(0, self.writer.place()) + coming)
+    }
+
     /// The pressure if this much of the ring were used. Bytes.
     pub(crate) fn pressure_of(&self, used: u64) -> Pressure {
         if self.writer.is_broken() || self.stuck().is_some() {

@@ -56,7 +56,7 @@ impl Line {
 impl Replica {
     /// Take one batch. Answered when it is as safe as `acks` asks, or refused.
     pub(crate) fn append(&mut self, ticket: Ticket, append: Append, world: &mut World<'_>) {
-        if let Err(refusal) = self.may_append(append.origin, world) {
+        if let Err(refusal) = self.may_append(&append, world) {
             world.answers.push((ticket, Answer::Refused(refusal)));
             return;
         }
@@ -97,21 +97,21 @@ impl Replica {
         while let Some(Queued { stage: QueuedStage::Ready(fit), .. }) = self.line.queue.front() {
             let fit = *fit;
             let queued = self.line.queue.pop_front().expect("the front was just seen");
-            match self.may_append(queued.append.origin, world) {
+            match self.may_append(&queued.append, world) {
                 Ok(()) => self.append_now(queued.ticket, &queued.append, fit, world),
                 Err(refusal) => world.answers.push((queued.ticket, Answer::Refused(refusal))),
             }
         }
     }
 
-    fn may_append(&self, origin: Origin, world: &World<'_>) -> Result<(), Refusal> {
+    fn may_append(&self, append: &Append, world: &World<'_>) -> Result<(), Refusal> {
         if self.damaged {
             return Err(Refusal::Storage);
         }
         if !self.group.is_serving() {
             return Err(self.not_serving());
         }
-        match (world.journal.pressure(), origin) {
+        match (world.journal.pressure_with(append.batch.len()), append.origin) {
             (Pressure::Broken, _) | (Pressure::ControlOnly, Origin::Client) => Err(Refusal::Storage),
             _ => Ok(()),
         }

@@ -226,6 +226,34 @@ fn a_full_disk_does_not_stop_a_ring_whose_replicas_settle() {
     rig.restart();
 }
 
+/// Trap 39: whatever clients may still write, and however much of it is taken before the first is written, something
+/// small can be written behind it.
+#[test]
+fn where_the_ring_cannot_grow_what_waits_leaves_the_reserve() {
+    for bytes in [300, 3_000, 20_000, 60_000] {
+        let mut rig = Rig::new(4, Config { file_bytes: 1 << 20, first_file_bytes: 1 << 20, ..config() });
+        let used = rig.disk.used_bytes();
+        rig.disk.fill(used);
+        let replica = rig.create();
+        rig.settle();
+        assert!(rig.journal.trouble().is_some(), "no file can be made");
+        let mut taken = 0;
+        while rig.journal.pressure_with(bytes) < Pressure::ControlOnly && taken < 4_000 {
+            rig.append_batch(replica, bytes, taken as u8);
+            taken += 1;
+        }
+        rig.settle();
+        assert!((10..3_000).contains(&taken), "{bytes}: {taken} taken");
+        rig.append_batch(replica, 300, 0);
+        rig.settle();
+        let last = rig.models[&replica].last().0;
+        assert_eq!((rig.journal.waiting_bytes(), rig.models[&replica].durable), (0, last), "{bytes}: {taken} taken");
+        rig.disk.heal();
+        rig.disk.crash();
+        rig.restart();
+    }
+}
+
 #[test]
 fn an_empty_directory_on_a_full_disk_waits_for_space() {
     let mut disk = FakeDisk::new(1);
