@@ -263,11 +263,17 @@ impl Journal {
         self.pressure_of(self.ring.used_from(0, self.writer.place()))
     }
 
-    /// The pressure once a record of so many bytes is taken as well. While the ring cannot grow, what waits to be written
+    /// The pressure once a record of so many bytes is taken as well. Where no other file is ready, what waits to be written
     /// counts as written: it goes to the ring before whatever comes behind it, reserve or not (trap 39).
     pub fn pressure_with(&self, bytes: usize) -> Pressure {
-        let coming = if self.ring.growth_fails() { (self.waiting_bytes() + bytes) as u64 } else { 0 };
+        let coming = if self.ring.ready() == 0 { (self.waiting_bytes() + bytes) as u64 } else { 0 };
         self.pressure_of(self.ring.used_from(0, self.writer.place()) + coming)
+    }
+
+    /// Whether so many bytes can be written though no file is made: a frame that the present file lacks room for leaves the
+    /// rest of it empty, and whatever comes behind it waits for another file.
+    pub fn has_room_for(&self, bytes: usize) -> bool {
+        self.ring.ready() > 0 || self.fits_behind(self.waiting_bytes() + bytes)
     }
 
     /// The pressure if this much of the ring were used. Bytes.

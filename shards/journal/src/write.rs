@@ -247,6 +247,11 @@ impl Journal {
         self.writer.current.as_ref().map_or(0, |current| self.ring.len(current.slot) - current.at)
     }
 
+    /// Whether so many bytes more go into the current file, in one frame.
+    pub(crate) fn fits_behind(&self, bytes: usize) -> bool {
+        (bytes + BLOCK_BYTES).next_multiple_of(BLOCK_BYTES) as u64 + RESERVE_BYTES <= self.room_left()
+    }
+
     /// The oldest file that replay would need, were a crash to come now.
     fn oldest_needed(&self, current: u64) -> u64 {
         self.pins.first_key_value().map_or(current, |(file, _)| (*file).min(current))

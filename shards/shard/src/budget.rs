@@ -307,6 +307,11 @@ impl Shard {
             let damaged = self.replicas[slot].as_ref().is_some_and(|r| r.is_damaged());
             let troubled = self.budget.retries.holds(slot);
             let small = tail == 0 || (few && tail < small_bytes);
+            // Where the disk takes no more, a tail that cannot be written anew would keep all that comes behind it from
+            // being written, a topic's removal too.
+            if (troubled || self.journals[0].trouble().is_some()) && !self.journals[0].has_room_for(tail) {
+                continue;
+            }
             if damaged || small || (troubled && tail < RESTATE_TROUBLED_BYTES) {
                 let mut awaited = None;
                 self.with_replica(slot, |replica, world| awaited = replica.restate(world));

@@ -328,7 +328,7 @@ impl Node {
                 self.late.push((shared, op));
                 return;
             }
-            (Some(Lie::NotFlushed), DiskOp::Write { durable, .. }) if dice.chance(10) => *durable = false,
+            (Some(Lie::NotFlushed), DiskOp::Write { durable, .. }) if dice.chance(40) => *durable = false,
             (Some(Lie::NothingCompacted), DiskOp::Open { .. }) if step == Some(Step::Write) => {
                 let result = Err(Failed { fault: Fault::NoSpace, buf: None });
                 self.cores[at].events.push_back(Event::Disk { token, result });

@@ -66,7 +66,7 @@ fn full(seed: u64) -> Plan {
 /// Records are refused, but whoever deletes a topic is not: how else should there be space again (trap 39)?
 #[test]
 fn on_a_full_disk_topics_can_be_deleted() {
-    let failures: Vec<String> = (0..6).filter_map(|seed| run_with(full(seed), None, None, false).report()).collect();
+    let failures: Vec<String> = (0..12).filter_map(|seed| run_with(full(seed), None, None, false).report()).collect();
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
