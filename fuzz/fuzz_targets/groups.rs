@@ -182,6 +182,7 @@ impl World {
                 retention_ms: (style & 32 != 0).then(|| i64::from(style) * 1000),
                 offsets: vec![OffsetToCommit {
                     topic: name(style),
+                    topic_id: (style & 1 == 0).then_some(TopicId(1)),
                     partition: PartitionIndex(i32::from(style >> 4)),
                     offset: Offset(i64::from(style)),
                     leader_epoch: None,
