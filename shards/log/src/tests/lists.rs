@@ -61,15 +61,6 @@ fn crash(world: &mut World) {
     assert_eq!(keys(world), before);
 }
 
-fn load_fault(world: &mut World) -> Option<LoadFault> {
-    world.load();
-    let outputs = std::mem::take(&mut world.outputs);
-    outputs.into_iter().find_map(|output| match output {
-        Output::LoadFailed(fault) => Some(fault),
-        _ => None,
-    })
-}
-
 #[test]
 fn lists_and_links_grow_with_the_square_root() {
     let mut world = many(1, 1_000);
@@ -113,14 +104,14 @@ fn a_rotten_link_is_damage_and_said_where() {
     for at in [0, 50, 81, 200] {
         world.disk.corrupt(&link, at, 1);
         world.restart(world.mark());
-        let fault = load_fault(&mut world);
+        let fault = world.load_fault();
         let Some(LoadFault::Damaged(what)) = fault else { panic!("byte {at}: {fault:?}") };
         assert!(what.contains("the list of older segments in segment"), "{what}");
         world.disk.corrupt(&link, at, 1);
     }
     world.disk.fail_reads_times(&link, 1);
     world.restart(world.mark());
-    assert!(matches!(load_fault(&mut world), Some(LoadFault::Io(_))));
+    assert!(matches!(world.load_fault(), Some(LoadFault::Io(_))));
     world.load();
     world.check_content(1 << 20);
 }

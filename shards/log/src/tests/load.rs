@@ -19,15 +19,6 @@ fn side_of(mark: &Mark) -> String {
     format!("{DIR}/{:020}-{}.side", mark.segment.0, mark.generation)
 }
 
-fn load_fault(world: &mut World) -> Option<LoadFault> {
-    world.load();
-    let outputs = std::mem::take(&mut world.outputs);
-    outputs.into_iter().find_map(|output| match output {
-        Output::LoadFailed(fault) => Some(fault),
-        _ => None,
-    })
-}
-
 #[test]
 fn a_log_without_a_mark_is_loaded() {
     let log = Log::recover(ID, Offset(3), None, vec![batch(0, 5, 10, 0), batch(5, 5, 10, 0)]);
@@ -82,7 +73,7 @@ fn a_failing_disk_is_said_and_loading_may_be_asked_again() {
     let mut world = rolled(4);
     world.restart(world.mark());
     world.disk.fail_reads_times(DIR, 1);
-    assert!(matches!(load_fault(&mut world), Some(LoadFault::Io(Fault::Io(_)))));
+    assert!(matches!(world.load_fault(), Some(LoadFault::Io(Fault::Io(_)))));
     assert!(!world.log.is_loaded());
     world.load();
     assert!(world.log.is_loaded());
@@ -119,7 +110,7 @@ fn a_mark_that_the_disk_does_not_bear_out_is_damage() {
         let mut world = rolled(6);
         world.batches.clear();
         world.restart(Some(wrong.clone()));
-        assert!(matches!(load_fault(&mut world), Some(LoadFault::Damaged(_))), "{wrong:?}");
+        assert!(matches!(world.load_fault(), Some(LoadFault::Damaged(_))), "{wrong:?}");
     }
 }
 
@@ -130,7 +121,7 @@ fn a_rotten_side_file_is_damage() {
     for at in [0, 50, 79, 81, 200] {
         world.disk.corrupt(&side_of(&mark), at, 1);
         world.restart(world.mark());
-        assert!(matches!(load_fault(&mut world), Some(LoadFault::Damaged(_))), "byte {at}");
+        assert!(matches!(world.load_fault(), Some(LoadFault::Damaged(_))), "byte {at}");
         world.disk.corrupt(&side_of(&mark), at, 1);
     }
     world.load();
@@ -211,7 +202,7 @@ proptest! {
             world.disk.corrupt(&side, at, bytes.min(len - at));
         }
         world.restart(world.mark());
-        let fault = load_fault(&mut world);
+        let fault = world.load_fault();
         prop_assert_eq!(fault.is_none(), world.log.is_loaded());
         if fault.is_none() {
             let mut at = Offset(0);

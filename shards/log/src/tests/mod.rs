@@ -20,7 +20,7 @@ use heddle_fakedisk::FakeDisk;
 use heddle_model::{Mark, Mono, Now, Offset, ReplicaNumber, TailBatch, Term, TopicSettings, Wall};
 use heddle_records::{BatchBuilder, Header, batches, set_base_offset, set_leader_epoch};
 
-use crate::{Companion, Found, Identity, Log, Output, ReadFault};
+use crate::{Companion, Found, Identity, LoadFault, Log, Output, ReadFault};
 
 pub const ID: Identity = Identity { owner: 9, replica: ReplicaNumber(77), store: 1 };
 pub const DIR: &str = "replicas/77-1";
@@ -226,6 +226,16 @@ impl World {
         self.durable = self.marks.len();
         self.outputs.clear();
         self.companion = Seen::default();
+    }
+
+    /// Load, and why that failed, if it did.
+    pub fn load_fault(&mut self) -> Option<LoadFault> {
+        self.load();
+        let outputs = std::mem::take(&mut self.outputs);
+        outputs.into_iter().find_map(|output| match output {
+            Output::LoadFailed(fault) => Some(fault),
+            _ => None,
+        })
     }
 
     /// Loads, and takes the companion as it comes back.
