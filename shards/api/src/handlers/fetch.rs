@@ -157,10 +157,10 @@ enum Outcome {
         told: Told,
         bytes: usize,
     },
+    /// Nothing is told of the partition then: Kafka answers no watermarks, not even where it knows them.
     Failed {
         error: ErrorCode,
         leader: Option<(NodeId, LeaderEpoch)>,
-        told: Told,
     },
 }
 
@@ -174,7 +174,7 @@ impl Part {
         let id = topic.and_then(|topic| crate::topics::partition(topic, wanted.partition));
         let outcome = match id {
             Ok(_) => Outcome::Unread,
-            Err(error) => Outcome::Failed { error, leader: None, told: UNTOLD },
+            Err(error) => Outcome::Failed { error, leader: None },
         };
         Part { wanted, id, stale: id.is_ok(), outcome }
     }
@@ -411,11 +411,10 @@ fn epoch(wire: i32) -> Option<LeaderEpoch> {
 
 fn outcome(answer: Answer, part: &Part, cx: &Context<'_>) -> Outcome {
     let known = || part.id.ok().and_then(|id| cx.view.leaders.leader(id));
-    let failed = |error| Outcome::Failed { error, leader: None, told: UNTOLD };
+    let failed = |error| Outcome::Failed { error, leader: None };
     let moved = |leader: Option<(NodeId, LeaderEpoch)>| Outcome::Failed {
         error: ErrorCode::NotLeaderOrFollower,
         leader: leader.or_else(known),
-        told: UNTOLD,
     };
     match answer {
         Answer::Partition(Of::Read(records)) => Outcome::Read(records),
@@ -423,16 +422,9 @@ fn outcome(answer: Answer, part: &Part, cx: &Context<'_>) -> Outcome {
         Answer::Partition(Of::Refused(
             Refusal::NotLeader { leader, epoch } | Refusal::Interrupted { leader, epoch },
         )) => moved(leader.map(|node| (node, epoch))),
-        Answer::Partition(Of::Refused(Refusal::FencedEpoch { leader, epoch })) => Outcome::Failed {
-            error: ErrorCode::FencedLeaderEpoch,
-            leader: leader.map(|node| (node, epoch)),
-            told: UNTOLD,
-        },
-        Answer::Partition(Of::Refused(Refusal::OffsetOutOfRange { log_start, high_watermark })) => Outcome::Failed {
-            error: ErrorCode::OffsetOutOfRange,
-            leader: None,
-            told: Told { high_watermark: high_watermark.0, last_stable: high_watermark.0, log_start: log_start.0 },
-        },
+        Answer::Partition(Of::Refused(Refusal::FencedEpoch { leader, epoch })) => {
+            Outcome::Failed { error: ErrorCode::FencedLeaderEpoch, leader: leader.map(|node| (node, epoch)) }
+        }
         Answer::Partition(Of::Refused(refusal)) => failed(errors::of_partition(&refusal)),
         Answer::Unreachable | Answer::TimedOut => moved(None),
         // No other answer belongs to a read.

@@ -58,13 +58,13 @@ impl Fetch {
             }
             Outcome::Seen { told, .. } => (with(told), None),
             Outcome::Unread => (with(UNTOLD), None),
-            Outcome::Failed { error, leader, told } => {
+            Outcome::Failed { error, leader } => {
                 // Versions 4 and 5 do not know KAFKA_STORAGE_ERROR; looking for another leader is the right reaction.
                 let unknown = error == ErrorCode::KafkaStorageError && cx.version() <= 5;
                 let error = if unknown { ErrorCode::NotLeaderOrFollower } else { error };
                 let current_leader = leader.filter(|_| cx.version() >= 16).map(|(node, term)| (node.0, term.0));
                 let aborted = None;
-                let partition = FetchPartition { error, current_leader, aborted, ..with(told) };
+                let partition = FetchPartition { error, current_leader, aborted, ..with(UNTOLD) };
                 (partition, leader.map(|(node, _)| node))
             }
         }
