@@ -265,6 +265,11 @@ def test_producers_are_described(broker, admin, topic):
     assert (state.last_sequence, state.producer_epoch) == (2, 0)
 
 
+def test_there_are_no_transactions(admin):
+    assert not any(admin.list_transactions().values())
+    assert not any(admin.list_transactions(transactional_id_pattern="a.*").values())
+
+
 def test_groups(broker, admin, topic):
     create_topic(broker, topic)
     produce(broker, topic, [b"a", b"b"])

@@ -68,6 +68,8 @@ apis! {
     UpdateFeatures => update_features::start,
     DescribeCluster => describe_cluster::start,
     DescribeProducers => describe_producers::start,
+    DescribeTransactions => describe_transactions::start,
+    ListTransactions => list_transactions::start,
     ConsumerGroupHeartbeat => consumer_group_heartbeat::start,
     ConsumerGroupDescribe => consumer_group_describe::start,
     ListConfigResources => list_config_resources::start,

@@ -69,6 +69,7 @@ error_codes! {
     DescribeProducersResponse { topics [partitions [error_code]] }
     DescribeQuorumResponse { error_code topics [partitions [error_code]] }
     DescribeTopicPartitionsResponse { topics [error_code partitions [error_code]] }
+    DescribeTransactionsResponse { transaction_states [error_code] }
     DescribeUserScramCredentialsResponse { error_code results [error_code] }
     ElectLeadersResponse { error_code replica_election_results [partition_result [error_code]] }
     FindCoordinatorResponse { error_code coordinators [error_code] }
@@ -81,6 +82,7 @@ error_codes! {
     ListGroupsResponse { error_code }
     ListOffsetsResponse { topics [partitions [error_code]] }
     ListPartitionReassignmentsResponse { error_code }
+    ListTransactionsResponse { error_code }
     MetadataResponse { topics [error_code partitions [error_code]] }
     OffsetCommitResponse { topics [partitions [error_code]] }
     OffsetDeleteResponse { error_code topics [partitions [error_code]] }

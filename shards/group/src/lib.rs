@@ -26,6 +26,7 @@ mod timers;
 mod topics;
 
 pub use ask::*;
+pub use consumer::is_regex;
 pub use decision::*;
 pub use hard::Groups;
 pub use names::*;

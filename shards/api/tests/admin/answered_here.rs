@@ -172,6 +172,40 @@ fn quotas_and_credentials_are_refused_and_not_silently_forgotten() {
 }
 
 #[test]
+fn there_are_no_transactions() {
+    let mut broker = Broker::new(&[]);
+    let text = |text: &str| StrBytes::from_string(text.to_owned());
+    for version in versions::<ListTransactionsRequest>() {
+        let mut list = |states: &[&str], pattern: Option<&str>| {
+            let request = ListTransactionsRequest::default()
+                .with_state_filters(states.iter().map(|state| text(state)).collect())
+                .with_transactional_id_pattern(pattern.map(text));
+            let response = broker.call(version, &request);
+            assert_eq!(response.transaction_states, []);
+            (response.error_code, response.unknown_state_filters.iter().map(|state| state.to_string()).collect())
+        };
+        let unknown = |states: &[&str]| (0, states.iter().map(|state| state.to_string()).collect::<Vec<_>>());
+        assert_eq!(list(&[], None), unknown(&[]));
+        let known = ["Empty", "Ongoing", "PrepareCommit", "PrepareAbort", "CompleteCommit", "CompleteAbort", "Dead"];
+        assert_eq!(list(&known, None), unknown(&[]));
+        assert_eq!(list(&["PrepareEpochFence", "ongoing", "No", "", "No"], None), unknown(&["", "No", "ongoing"]));
+        if version >= 2 {
+            assert_eq!(list(&["No"], Some("a.*|b")), unknown(&["No"]));
+            for wrong in ["a(", "(?<=a)b", "(a)\\1"] {
+                assert_eq!(list(&["No"], Some(wrong)), (ErrorCode::InvalidRegularExpression.code(), vec![]), "{wrong}");
+            }
+        }
+    }
+    let ids = ["a", "", "a"].map(|id| TransactionalId(text(id))).to_vec();
+    let request = DescribeTransactionsRequest::default().with_transactional_ids(ids);
+    let states = broker.call(0, &request).transaction_states;
+    let told: Vec<_> = states.iter().map(|one| (one.transactional_id.as_str(), one.error_code)).collect();
+    let (unknown, wrong) = (ErrorCode::TransactionalIdNotFound.code(), ErrorCode::InvalidRequest.code());
+    assert_eq!(told, [("a", unknown), ("", wrong), ("a", unknown)]);
+    assert!(states.iter().all(|one| (one.producer_id, one.producer_epoch, one.topics.len()) == (ProducerId(0), 0, 0)));
+}
+
+#[test]
 fn the_quorum_is_that_of_the_controllers_log() {
     let mut broker = Broker::new(&[]);
     let described = heddle_partition::Described {

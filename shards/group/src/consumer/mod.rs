@@ -23,6 +23,7 @@ pub(crate) use classic_member::waiting;
 pub(crate) use convert::{CONSUMER, upgrade};
 pub(crate) use group::{ConsumerGroup, Member};
 pub(crate) use partitions::Partitions;
+pub use regex::is_regex;
 
 use std::collections::BTreeMap;
 

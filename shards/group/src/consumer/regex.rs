@@ -11,6 +11,11 @@ fn compile(pattern: &str) -> Result<Regex, regex::Error> {
     RegexBuilder::new(pattern).size_limit(COMPILED_BYTES_MAX).dfa_size_limit(COMPILED_BYTES_MAX).build()
 }
 
+/// Whether a pattern is one that a subscription may have.
+pub fn is_regex(pattern: &str) -> bool {
+    compile(pattern).is_ok()
+}
+
 /// The topics that an expression matches now.
 pub(crate) fn resolve(pattern: &str, context: Context<'_>) -> Result<RegexValue, Refusal> {
     let invalid = |error: regex::Error| {
