@@ -13,7 +13,7 @@ pub(crate) fn of_partition(refusal: &heddle_partition::Refusal) -> ErrorCode {
     match refusal {
         Refusal::UnknownPartition => ErrorCode::UnknownTopicOrPartition,
         Refusal::NotLeader { .. } => ErrorCode::NotLeaderOrFollower,
-        Refusal::NotServing => ErrorCode::NotLeaderOrFollower,
+        Refusal::NotServing { .. } => ErrorCode::NotLeaderOrFollower,
         Refusal::FencedEpoch { .. } => ErrorCode::FencedLeaderEpoch,
         Refusal::UnknownEpoch => ErrorCode::UnknownLeaderEpoch,
         Refusal::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
@@ -105,7 +105,7 @@ pub(crate) fn partition_text(refusal: &heddle_partition::Refusal) -> Option<Stri
         Refusal::InvalidRecord { message, .. } | Refusal::InvalidTimestamp { message, .. } => Some(message.clone()),
         Refusal::UnknownPartition
         | Refusal::NotLeader { .. }
-        | Refusal::NotServing
+        | Refusal::NotServing { .. }
         | Refusal::FencedEpoch { .. }
         | Refusal::UnknownEpoch
         | Refusal::OffsetOutOfRange { .. }
@@ -141,7 +141,7 @@ mod tests {
         vec![
             (Refusal::UnknownPartition, false),
             (Refusal::NotLeader { leader, epoch }, false),
-            (Refusal::NotServing, false),
+            (Refusal::NotServing { epoch }, false),
             (Refusal::FencedEpoch { leader, epoch }, false),
             (Refusal::UnknownEpoch, false),
             (Refusal::OffsetOutOfRange { log_start: Offset(0), high_watermark: Offset(0) }, false),

@@ -186,8 +186,10 @@ pub enum Refusal {
         leader: Option<NodeId>,
         epoch: LeaderEpoch,
     },
-    /// A leader that may not serve yet: its own term has not committed, or the replica is still loading.
-    NotServing,
+    /// A leader that may not serve yet: its own term, the one of this epoch, has not committed.
+    NotServing {
+        epoch: LeaderEpoch,
+    },
     FencedEpoch {
         leader: Option<NodeId>,
         epoch: LeaderEpoch,

@@ -209,7 +209,7 @@ impl Replica {
 
     pub(crate) fn not_serving(&self) -> Refusal {
         match self.group.leader() {
-            Some(leader) if leader == self.me => Refusal::NotServing,
+            Some(leader) if leader == self.me => Refusal::NotServing { epoch: self.epoch() },
             leader => Refusal::NotLeader { leader: leader.map(|voter| voter.node), epoch: self.epoch() },
         }
     }

@@ -1,8 +1,9 @@
 //! The framework driven with frames: order, pipelining, versions, bad frames, deadlines, backpressure, stopping.
 
 use bytes::Bytes;
-use heddle_model::Offset;
+
 use heddle_model::limits::PIPELINE_REQUESTS_MAX;
+use heddle_model::{LeaderEpoch, Offset};
 use heddle_partition::{Answer as Of, Appended, Refusal};
 use heddle_protocol::messages::api_versions_response::ApiVersion;
 use heddle_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
@@ -184,7 +185,7 @@ fn acks_0_is_silent_and_an_error_closes() {
     assert_eq!(world.response::<ApiVersionsResponse>(conn, 0).0, 2, "the silent one was no obstacle");
     world.request(conn, 0, 9, 3, &produce(0));
     let (ticket, ..) = world.next_partition_ask();
-    world.answer(ticket, Answer::Partition(Of::Refused(Refusal::NotServing)));
+    world.answer(ticket, Answer::Partition(Of::Refused(Refusal::NotServing { epoch: LeaderEpoch(3) })));
     assert_eq!((world.closed.clone(), world.is_silent(conn)), (vec![conn], true));
 }
 

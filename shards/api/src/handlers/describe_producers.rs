@@ -36,7 +36,7 @@ fn finish(asked: Asked, answers: Vec<Answer>, cx: &mut Context<'_>) -> Reply {
             let described = PartitionResponse::default().with_partition_index(index);
             match asked.and_then(|part| producers(&answers[part as usize])) {
                 Ok(producers) => described.with_active_producers(producers.iter().map(describe).collect()),
-                Err(error) => described.with_error_code(error.code()),
+                Err(error) => described.with_error_code(error.code()).with_error_message(explained(error).map(text)),
             }
         });
         TopicResponse::default().with_name(name).with_partitions(partitions.collect())
@@ -52,6 +52,19 @@ fn producers(answer: &Answer) -> Result<&[ActiveProducer], ErrorCode> {
         Answer::TimedOut => Err(ErrorCode::RequestTimedOut),
         Answer::Unreachable => Err(ErrorCode::NotLeaderOrFollower),
         other => unreachable!("DescribeProducers is answered by producers, not by {other:?}"),
+    }
+}
+
+/// Kafka's words for its commonest errors.
+fn explained(error: ErrorCode) -> Option<&'static str> {
+    match error {
+        ErrorCode::UnknownTopicOrPartition => Some("This server does not host this topic-partition."),
+        ErrorCode::NotLeaderOrFollower => Some(
+            "For requests intended only for the leader, this error indicates that the broker is not the current leader. \
+             For requests intended for any replica, this error indicates that the broker is not a replica of the topic \
+             partition.",
+        ),
+        _ => None,
     }
 }
 

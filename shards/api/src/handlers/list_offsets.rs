@@ -106,10 +106,11 @@ fn found(partition: i32, answer: &Answer, version: i16) -> ListOffsetsPartitionR
             if version >= 4 { out.with_leader_epoch(found.epoch.0) } else { out }
         }
         // Until a new leader's term has committed its end is not known. Versions below 5 do not know the newer code.
-        Answer::Partition(Partition::Refused(Refusal::NotServing)) if version >= 5 => {
-            nothing(partition, ErrorCode::OffsetNotAvailable)
+        // The first leader of all has no end to find: as in Kafka, a partition that was just created is not led yet.
+        Answer::Partition(Partition::Refused(Refusal::NotServing { epoch })) if *epoch > LeaderEpoch(0) => {
+            let is_known = version >= 5;
+            nothing(partition, if is_known { ErrorCode::OffsetNotAvailable } else { ErrorCode::LeaderNotAvailable })
         }
-        Answer::Partition(Partition::Refused(Refusal::NotServing)) => nothing(partition, ErrorCode::LeaderNotAvailable),
         // Reading leaves nothing behind, so an interrupted look-up is simply to be asked elsewhere.
         Answer::Partition(Partition::Refused(Refusal::Interrupted { .. })) => {
             nothing(partition, ErrorCode::NotLeaderOrFollower)

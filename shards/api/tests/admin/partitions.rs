@@ -139,6 +139,8 @@ fn producers_are_described() {
     let (elsewhere, unknown) = (code(ErrorCode::NotLeaderOrFollower), code(ErrorCode::UnknownTopicOrPartition));
     assert_eq!(codes(0), [0, elsewhere, elsewhere, unknown]);
     assert_eq!(codes(1), [unknown; 4]);
+    let words = |at: usize| response.topics[0].partitions[at].error_message.as_deref();
+    assert_eq!((words(0), words(3)), (None, Some("This server does not host this topic-partition.")));
     let described = &response.topics[0].partitions[0].active_producers;
     let shown: Vec<_> =
         described.iter().map(|p| (p.producer_id.0, p.producer_epoch, p.current_txn_start_offset)).collect();

@@ -66,7 +66,16 @@ fn open(disk: &mut FakeDisk, now: Now) -> (Journal, Option<heddle_journal::Recov
 }
 
 impl Bench {
+    /// A new replica that leads.
     pub fn new(settings: TopicSettings) -> Bench {
+        let mut bench = Bench::begin(settings);
+        bench.run();
+        assert!(bench.replica.is_serving());
+        bench
+    }
+
+    /// A new replica that stands for election.
+    pub fn begin(settings: TopicSettings) -> Bench {
         let now = Now { mono: Mono(1_000_000), wall: Wall(1_700_000_000_000) };
         let mut disk = FakeDisk::new(1);
         let (mut journal, recovered) = open(&mut disk, now);
@@ -88,8 +97,6 @@ impl Bench {
             settings,
         };
         bench.act(|replica, world| replica.campaign(world));
-        bench.run();
-        assert!(bench.replica.is_serving());
         bench
     }
 
@@ -111,7 +118,18 @@ impl Bench {
         self.restart(false);
     }
 
+    /// The same up to where the replica stands for election.
+    pub fn kill_and_begin(&mut self) {
+        self.disk.kill();
+        self.reopen(false);
+    }
+
     fn restart(&mut self, damaged: bool) {
+        self.reopen(damaged);
+        self.run();
+    }
+
+    fn reopen(&mut self, damaged: bool) {
         self.work.clear();
         let (journal, recovered) = open(&mut self.disk, self.now);
         self.journal = journal;
@@ -120,7 +138,6 @@ impl Bench {
         found.damaged = damaged;
         self.replica = Replica::recover(seat(), &found, self.settings.clone()).expect("it contradicts nothing");
         self.act(|replica, world| replica.campaign(world));
-        self.run();
     }
 
     pub fn act(&mut self, act: impl FnOnce(&mut Replica, &mut World<'_>)) {

@@ -85,3 +85,30 @@ fn the_first_leader_has_epoch_zero() {
     let Answer::Read(records) = bench.done(read_after(2, LeaderEpoch(1))) else { panic!() };
     assert_eq!((records.diverging, records.parts.len()), (None, 1), "what epoch 1 shares with us was deleted");
 }
+
+/// By it a partition that was just created is told from one whose leader is new.
+#[test]
+fn a_leader_that_does_not_serve_yet_says_its_epoch() {
+    let refusals = |bench: &mut Bench| {
+        let mut refusals = Vec::new();
+        loop {
+            let ticket = bench.ask(read(0));
+            match bench.answer(ticket) {
+                Some(Answer::Refused(Refusal::NotServing { epoch })) => refusals.push(epoch.0),
+                Some(Answer::Refused(Refusal::NotLeader { leader: None, .. })) => {}
+                other => {
+                    assert!(bench.replica.is_serving(), "{other:?}");
+                    return refusals;
+                }
+            }
+            assert!(bench.step(), "something is under way");
+        }
+    };
+    let mut bench = Bench::begin(TopicSettings::default());
+    for epoch in [0, 1] {
+        let refused = refusals(&mut bench);
+        assert!(!refused.is_empty() && refused.iter().all(|one| *one == epoch), "{refused:?}");
+        bench.run();
+        bench.kill_and_begin();
+    }
+}

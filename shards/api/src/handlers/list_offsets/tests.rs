@@ -105,9 +105,13 @@ fn only_minus_one_is_no_epoch() {
 #[test]
 fn refusals() {
     let interrupted = Refusal::Interrupted { leader: Some(NodeId(2)), epoch: LeaderEpoch(1) };
+    let not_serving = |epoch| Refusal::NotServing { epoch: LeaderEpoch(epoch) };
     for (version, refusal, error) in [
-        (4, Refusal::NotServing, 5),
-        (5, Refusal::NotServing, 78),
+        (4, not_serving(1), 5),
+        (5, not_serving(1), 78),
+        // Just created: as any partition that is not led here.
+        (4, not_serving(0), 6),
+        (5, not_serving(0), 6),
         (5, interrupted, 6),
         (5, Refusal::UnknownEpoch, 75),
         (5, Refusal::Storage, 56),
