@@ -22,10 +22,6 @@ pub const JOURNAL_FILES: usize = 8;
 /// A core that goes quiet records, this much later, that its last frame was durable. Milliseconds.
 pub const JOURNAL_QUIET_MS: u64 = 10;
 
-/// Bytes of reads that a core has under way at once; a larger read goes alone. What a device is given at once a durable
-/// write waits behind, so a reader of old data must not give it all.
-pub const READS_IN_FLIGHT_BYTES: usize = 1024 * 1024;
-
 /// The largest record batch that any setting may allow. Bytes.
 pub const BATCH_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// What the records of one packed batch may unpack to. They are looked through piece by piece and never held together.

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +16,8 @@ use heddle_border::{Blocks, Done, Entry, FileId, OpenMode, Token};
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::libc;
 use nix::sys::eventfd::EventFd;
+
+use crate::remove::{self, Hurry};
 
 /// The loop's queue has 1,000 shares.
 const SHARES: usize = 50;
@@ -54,13 +56,14 @@ pub(crate) struct Cold {
     outcomes: Rc<RefCell<Vec<Outcome>>>,
     under_way: Rc<Cell<usize>>,
     watch: Option<Task<()>>,
+    hurry: Hurry,
 }
 
 impl Cold {
     /// To be called on the executor that runs the loop.
     pub(crate) fn new(bridge: Rc<EventFd>) -> Cold {
         let queue = glommio::executor().create_task_queue(Shares::Static(SHARES), Latency::NotImportant, "cold");
-        Cold { queue, bridge, outcomes: Rc::default(), under_way: Rc::default(), watch: None }
+        Cold { queue, bridge, outcomes: Rc::default(), under_way: Rc::default(), watch: None, hurry: Hurry::default() }
     }
 
     pub(crate) fn under_way(&self) -> usize {
@@ -100,6 +103,19 @@ impl Cold {
         act: impl FnOnce() -> io::Result<Gave> + Send + 'static,
     ) {
         self.drive(token, file, trace, blocking(act));
+    }
+
+    pub(crate) fn remove_file(&mut self, token: Token, trace: u64, full: PathBuf) {
+        self.drive(token, None, trace, remove::file(full, self.hurry.clone()));
+    }
+
+    pub(crate) fn remove_tree(&mut self, token: Token, trace: u64, full: PathBuf) {
+        self.drive(token, None, trace, remove::tree(full, self.hurry.clone()));
+    }
+
+    /// The core is to end: nothing takes its time any more.
+    pub(crate) fn hurry(&self) {
+        self.hurry.set(true);
     }
 
     /// Write zeros from `from` for `len` bytes, piece by piece, and sync.
@@ -143,7 +159,7 @@ impl Cold {
 }
 
 /// Run `act` on a blocking thread. A panic there would hang us and poison the pool: it becomes EIO, and is printed.
-async fn blocking<T: Send + 'static>(act: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+pub(crate) async fn blocking<T: Send + 'static>(act: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
     let guarded = move || catch_unwind(AssertUnwindSafe(act));
     glommio::executor().spawn_blocking(guarded).await.unwrap_or_else(|_| Err(io::Error::from_raw_os_error(libc::EIO)))
 }
@@ -205,14 +221,6 @@ pub(crate) fn make_dir(path: &Path) -> io::Result<Gave> {
 
 pub(crate) fn sync_dir(path: &Path) -> io::Result<Gave> {
     File::open(path)?.sync_all()?;
-    Ok(Gave::Done(Done::Finished))
-}
-
-pub(crate) fn remove_tree(path: &Path) -> io::Result<Gave> {
-    match fs::remove_dir_all(path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-        other => other?,
-    }
     Ok(Gave::Done(Done::Finished))
 }
 

@@ -26,6 +26,7 @@ use crate::listen::{Accepted, Listeners, Occupancy};
 use crate::mailbox::{Arriving, Mailbox, News, Peer};
 use crate::net::{self, Net};
 use crate::pool::Pool;
+use crate::reads::Device;
 use crate::ring::{Completion, Kind, Ring};
 use crate::spin::Spin;
 use crate::stats::Counters;
@@ -37,6 +38,7 @@ pub(crate) struct Shared<M> {
     pub(crate) clock: Clock,
     pub(crate) peers: Vec<Peer<M>>,
     pub(crate) occupancy: Arc<Occupancy>,
+    pub(crate) device: Arc<Device>,
     pub(crate) workers: Workers,
     pub(crate) trace: Option<Arc<Trace>>,
     pub(crate) outside: Box<dyn Fn(ShardId, FromCore<M>) + Send + Sync>,
@@ -116,7 +118,13 @@ impl<M: Machine> Core<M> {
             ring: parts.ring,
             net: Net::new(me, parts.pool, shared.occupancy.clone()),
             listeners: Listeners::new(shared.occupancy.clone()),
-            disk: Disk::new(parts.data_dir, parts.durability, bridge.clone(), shared.trace.clone()),
+            disk: Disk::new(
+                parts.data_dir,
+                parts.durability,
+                shared.device.clone(),
+                bridge.clone(),
+                shared.trace.clone(),
+            ),
             spin: parts.spin,
             bridge,
             awaited,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use heddle_border::{Blocks, DiskOp, Done, Event, Failed, Fault, FileId, Token};
 use heddle_model::Mono;
-use heddle_model::limits::{BLOCK_BYTES, READS_IN_FLIGHT_BYTES};
+use heddle_model::limits::BLOCK_BYTES;
 use io_uring::{opcode, squeue, types};
 use nix::libc;
 use nix::sys::eventfd::EventFd;
@@ -23,6 +23,7 @@ use crate::cold::{self, Cold, Gave, Opened, Outcome};
 use crate::fault;
 use crate::flush::{Durability, Flush, Flushes};
 use crate::path::{resolve, resolve_dir};
+use crate::reads::{Device, Reads};
 use crate::ring::{Completion, Kind, Ring};
 use crate::stats::Counters;
 use crate::trace::Trace;
@@ -53,6 +54,8 @@ struct Op {
     at: u64,
     /// Bytes done so far.
     done: usize,
+    /// Bytes that the ring was asked for last.
+    asked: usize,
     work: Work,
     begun: Mono,
     trace: u64,
@@ -62,9 +65,7 @@ pub(crate) struct Disk {
     root: PathBuf,
     pub(crate) files: FxHashMap<FileId, OpenFile>,
     ops: Slab<Op>,
-    /// Bytes of the reads in the ring, and the reads that wait for them, in order.
-    reading: usize,
-    unread: VecDeque<usize>,
+    reads: Reads,
     durability: Durability,
     pub(crate) flushes: Slab<Flush>,
     /// Emptied lists of the operations that a flush covered.
@@ -95,7 +96,13 @@ impl Step<'_> {
 
 impl Disk {
     /// To be called on the executor that runs the loop, which awaits `bridge` while `cold_under_way`.
-    pub(crate) fn new(root: PathBuf, durability: Durability, bridge: Rc<EventFd>, trace: Option<Arc<Trace>>) -> Disk {
+    pub(crate) fn new(
+        root: PathBuf,
+        durability: Durability,
+        device: Arc<Device>,
+        bridge: Rc<EventFd>,
+        trace: Option<Arc<Trace>>,
+    ) -> Disk {
         Disk {
             root,
             durability,
@@ -103,8 +110,7 @@ impl Disk {
             ops: Slab::new(),
             flushes: Slab::new(),
             spare_covers: Vec::new(),
-            reading: 0,
-            unread: VecDeque::new(),
+            reads: Reads::new(device),
             cold: Cold::new(bridge),
             trace,
             warned: false,
@@ -157,12 +163,12 @@ impl Disk {
             DiskOp::Remove { path } => {
                 let full = resolve(root, &path)?;
                 let traced = self.trace(|| format!("remove {path}"));
-                self.cold.run(token, None, traced, move || finished(std::fs::remove_file(full)));
+                self.cold.remove_file(token, traced, full);
             }
             DiskOp::RemoveTree { path } => {
                 let full = resolve(root, &path)?;
                 let traced = self.trace(|| format!("remove-tree {path}"));
-                self.cold.run(token, None, traced, move || cold::remove_tree(&full));
+                self.cold.remove_tree(token, traced, full);
             }
             DiskOp::Rename { from, to } => {
                 let (full_from, full_to) = (resolve(root, &from)?, resolve(root, &to)?);
@@ -217,26 +223,23 @@ impl Disk {
             Work::Write { .. } => step.counters.disk_writes.add(1),
             Work::Sync => step.counters.disk_syncs.add(1),
         }
-        let is_read = matches!(work, Work::Read { .. });
-        let slot = self.ops.insert(Op { token, file, at, done: 0, work, begun: step.clock.mono(), trace });
+        let (begun, is_read) = (step.clock.mono(), matches!(work, Work::Read { .. }));
+        if matches!(work, Work::Write { durable: Some(_), .. }) {
+            self.reads.on_durable_write(begun);
+        }
+        let slot = self.ops.insert(Op { token, file, at, done: 0, asked: 0, work, begun, trace });
         if is_read {
-            self.unread.push_back(slot);
+            self.reads.wait(slot);
             self.push_reads(step);
         } else {
-            self.push(slot, step);
+            self.push(slot, STEP_BYTES, step);
         }
     }
 
     /// As many of the reads that wait as may be under way at once.
     fn push_reads(&mut self, step: &mut Step<'_>) {
-        while let Some(&slot) = self.unread.front() {
-            let bytes = self.ops[slot].read_bytes();
-            if self.reading > 0 && self.reading + bytes > READS_IN_FLIGHT_BYTES {
-                return;
-            }
-            self.unread.pop_front();
-            self.reading += bytes;
-            self.push(slot, step);
+        while let Some((slot, bytes)) = self.reads.next(step.clock.mono(), |slot| self.ops[slot].rest()) {
+            self.push(slot, bytes, step);
         }
     }
 
@@ -245,8 +248,10 @@ impl Disk {
         if self.files.get(&file).is_some_and(|open| open.direct) { self.durability } else { Durability::Flag }
     }
 
-    fn push(&mut self, slot: usize, step: &mut Step<'_>) {
+    /// Ask the ring for the next bytes of an operation, at most so many.
+    fn push(&mut self, slot: usize, most: usize, step: &mut Step<'_>) {
         let op = &mut self.ops[slot];
+        op.asked = op.rest().min(most);
         let fd = types::Fd(self.files[&op.file].file.as_raw_fd());
         // SAFETY: the buffer's memory does not move with `op` and is kept until the completion; the file stays open
         // as it is busy. The core waits for all completions before it ends.
@@ -258,10 +263,16 @@ impl Disk {
         let op = &mut self.ops[slot];
         let direct = self.files[&op.file].direct;
         match op.on_result(done.result, direct, step.counters) {
-            Progress::More => self.push(slot, step),
+            Progress::More if matches!(op.work, Work::Read { .. }) => {
+                self.reads.on_piece(slot, op.asked);
+                self.push_reads(step);
+            }
+            Progress::More => self.push(slot, STEP_BYTES, step),
             Progress::Over(result) => {
-                self.reading -= op.read_bytes();
                 let (file, trace) = (op.file, op.trace);
+                if matches!(op.work, Work::Read { .. }) {
+                    self.reads.on_end(op.asked);
+                }
                 let flushed = matches!(op.work, Work::Write { durable: Some(Durability::Flush), .. });
                 self.trace_end(trace, result.is_ok());
                 if flushed && result.is_ok() {
@@ -303,6 +314,11 @@ impl Disk {
                 self.release(file);
             }
         }
+    }
+
+    /// The core is to end.
+    pub(crate) fn hurry(&self) {
+        self.cold.hurry();
     }
 
     /// What a person should know, once.
@@ -396,28 +412,23 @@ enum Progress {
 }
 
 impl Op {
-    /// What it counts against the reads that may be under way.
-    fn read_bytes(&self) -> usize {
+    /// Bytes that are not done yet, as far as one step of the kernel goes.
+    fn rest(&self) -> usize {
         match &self.work {
-            Work::Read { buf } => buf.len(),
-            Work::Write { .. } | Work::Sync => 0,
+            Work::Read { buf } | Work::Write { buf, .. } => (buf.len() - self.done).min(STEP_BYTES),
+            Work::Sync => 0,
         }
     }
 
     fn entry(&mut self, fd: types::Fd) -> squeue::Entry {
         let at = self.at + self.done as u64;
+        let bytes = self.asked as u32;
         match &mut self.work {
-            Work::Read { buf } => {
-                let rest = &mut buf[self.done..];
-                opcode::Read::new(fd, rest.as_mut_ptr(), rest.len().min(STEP_BYTES) as u32).offset(at).build()
-            }
-            Work::Write { buf, durable } => {
-                let rest = &buf[self.done..];
-                opcode::Write::new(fd, rest.as_ptr(), rest.len().min(STEP_BYTES) as u32)
-                    .offset(at)
-                    .rw_flags(write_flags(*durable))
-                    .build()
-            }
+            Work::Read { buf } => opcode::Read::new(fd, buf[self.done..].as_mut_ptr(), bytes).offset(at).build(),
+            Work::Write { buf, durable } => opcode::Write::new(fd, buf[self.done..].as_ptr(), bytes)
+                .offset(at)
+                .rw_flags(write_flags(*durable))
+                .build(),
             Work::Sync => opcode::Fsync::new(fd).flags(types::FsyncFlags::DATASYNC).build(),
         }
     }

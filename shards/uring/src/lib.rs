@@ -16,6 +16,8 @@ mod net;
 mod outbox;
 mod path;
 mod pool;
+mod reads;
+mod remove;
 mod ring;
 mod spin;
 mod start;

@@ -142,6 +142,7 @@ pub fn start<M: Machine + 'static>(
     let shared = Arc::new(Shared {
         clock: Clock::start(),
         occupancy: Arc::new(Occupancy::new(peers.len())),
+        device: Arc::default(),
         peers,
         workers,
         trace,

@@ -61,6 +61,25 @@ fn what_is_written_is_read() {
 #[test]
 fn reads_that_wait_for_others_are_answered() {
     let stage = Stage::new("many-reads", 1);
+    check_reads(&stage);
+    stage.end();
+}
+
+/// There they come in pieces.
+#[test]
+fn reads_beside_durable_writes_are_whole() {
+    let stage = Stage::new("pieces", 1);
+    let (file, _) = stage.open(2, "w", OpenMode::Create).unwrap();
+    for at in 0..50 {
+        written(stage.disk(DiskOp::Write { file, at: at * 4096, buf: Blocks::zeroed(4096), durable: true }));
+    }
+    let before = stage.stats()[0].completions;
+    check_reads(&stage);
+    assert!(stage.stats()[0].completions - before > 40 + 10 * (3 << 4), "each of 3 MiB came in 48 pieces");
+    stage.end();
+}
+
+fn check_reads(stage: &Stage) {
     let bytes = pattern(3, 4 << 20);
     std::fs::write(stage.dir.join("m"), &bytes).unwrap();
     let (file, _) = stage.open(1, "m", OpenMode::ReadOnly).unwrap();
@@ -81,7 +100,6 @@ fn reads_that_wait_for_others_are_answered() {
         }
     }
     finished(stage.disk_answer(close));
-    stage.end();
 }
 
 #[test]
@@ -145,7 +163,7 @@ fn directories_are_made_listed_renamed_removed() {
         written(stage.disk(DiskOp::Write { file, at: 0, buf: Blocks::zeroed(4096), durable: true }));
         finished(stage.disk(DiskOp::Close { file }));
     }
-    finished(stage.disk(DiskOp::SyncDir { path: text("d") }));
+    finished(stage.disk(DiskOp::SyncDir { path: "d".to_owned() }));
     finished(stage.disk(DiskOp::SyncDir { path: text("") }));
     finished(stage.disk(DiskOp::Rename { from: text("d/c"), to: text("d/z") }));
     finished(stage.disk(DiskOp::Remove { path: text("d/b") }));
@@ -153,10 +171,43 @@ fn directories_are_made_listed_renamed_removed() {
     assert_eq!(list("d"), [entry("a", 4096, false), entry("e", 0, true), entry("z", 4096, false)]);
     assert_eq!(list(""), [entry("d", 0, true)]);
     for _ in 0..2 {
-        finished(stage.disk(DiskOp::RemoveTree { path: text("d") }));
+        finished(stage.disk(DiskOp::RemoveTree { path: "d".to_owned() }));
     }
     assert_eq!(list(""), []);
     stage.end();
+}
+
+/// The space of a large file goes before its last name is closed by whoever else has it open.
+#[test]
+fn a_large_file_gives_its_space_back_in_pieces() {
+    let stage = Stage::new("shrinks", 1);
+    finished(stage.disk(DiskOp::MakeDir { path: "d".to_owned() }));
+    let held: Vec<_> = ["a", "d/a"].map(|name| large(&stage, name, (40 << 20) + 5)).into();
+    finished(stage.disk(DiskOp::Remove { path: "a".to_owned() }));
+    finished(stage.disk(DiskOp::RemoveTree { path: "d".to_owned() }));
+    assert_eq!(std::fs::read_dir(&stage.dir).unwrap().count(), 0);
+    held.iter().for_each(|file| assert_eq!(file.metadata().unwrap().len(), 0));
+    stage.end();
+}
+
+#[test]
+fn a_core_that_ends_does_not_wait_for_space() {
+    let stage = Stage::new("shrinks-not", 1);
+    let file = large(&stage, "a", 1 << 38);
+    let token = stage.token();
+    stage.act(ONE, vec![Effect::Disk { token, op: DiskOp::Remove { path: "a".to_owned() } }]);
+    let path = stage.dir.join("a");
+    stage.end();
+    assert!(!path.exists());
+    // Piece by piece it would be gone in nine minutes.
+    assert!(file.metadata().unwrap().len() > 0);
+}
+
+/// Takes no space: nothing is written.
+fn large(stage: &Stage, name: &str, len: u64) -> std::fs::File {
+    let file = std::fs::File::create(stage.dir.join(name)).unwrap();
+    file.set_len(len).unwrap();
+    file
 }
 
 #[test]

@@ -17,6 +17,7 @@ impl<M: Machine> Core<M> {
         self.shared.occupancy.retire(self.me);
         self.mailbox.close();
         self.listeners.close_all(&mut self.ring);
+        self.disk.hurry();
         while !self.net.is_flushed() && self.now < start.plus_us(HALT_FLUSH_US) {
             self.wind().await;
         }
