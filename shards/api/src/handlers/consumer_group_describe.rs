@@ -66,7 +66,8 @@ fn describe_member(member: &ConsumerDescribedMember, version: i16) -> Member {
         .with_client_id(text(member.client_id.as_str()))
         .with_client_host(text(member.client_host.as_str()))
         .with_subscribed_topic_names(names)
-        .with_subscribed_topic_regex(member.regex.as_ref().map(|regex| text(regex.as_str())))
+        // Kafka says of a member without one that it is empty, and not null.
+        .with_subscribed_topic_regex(Some(text(member.regex.as_ref().map_or("", |regex| regex.as_str()))))
         .with_assignment(assignment(&member.assignment))
         .with_target_assignment(assignment(&member.target));
     match version {

@@ -18,7 +18,10 @@ use super::Partitions;
 /// A static member that left for a while has this epoch.
 pub(crate) const AWAY: i32 = -2;
 
-#[derive(Clone, PartialEq, Debug, Default)]
+/// Where a group begins, in Kafka: its first member's coming makes it 2.
+const FIRST_EPOCH: i32 = 1;
+
+#[derive(Clone, PartialEq, Debug)]
 pub(crate) struct ConsumerGroup {
     /// Grows with every change of subscriptions, members or subscribed topics.
     pub epoch: i32,
@@ -36,6 +39,24 @@ pub(crate) struct ConsumerGroup {
     pub used_regexes: BTreeMap<Text, usize>,
     /// How many members ask for each assignor.
     pub wanted_assignors: BTreeMap<Text, usize>,
+}
+
+impl Default for ConsumerGroup {
+    fn default() -> ConsumerGroup {
+        ConsumerGroup {
+            epoch: FIRST_EPOCH,
+            metadata_hash: 0,
+            target_epoch: 0,
+            members: BTreeMap::new(),
+            target: BTreeMap::new(),
+            regexes: BTreeMap::new(),
+            statics: BTreeMap::new(),
+            owners: BTreeMap::new(),
+            named: BTreeMap::new(),
+            used_regexes: BTreeMap::new(),
+            wanted_assignors: BTreeMap::new(),
+        }
+    }
 }
 
 #[derive(Clone, PartialEq, Debug, Default)]
