@@ -123,6 +123,12 @@ def test_broker_configs(tools, broker):
     assert "Cannot update these configs dynamically" in said
     said = tools.fails("kafka-configs", *me, "--alter", "--add-config", "log.retention.mss=4")
     assert "did you mean log.retention.ms?" in said
+    for without_effect, why in [("background.threads=9", "--shards"), ("leader.replication.throttled.rate=9", "one broker")]:
+        said = tools.fails("kafka-configs", *every, "--alter", "--add-config", without_effect)
+        assert "has no effect on this broker" in said and why in said
+    tools.ok("kafka-configs", *me, "--alter", "--add-config", "max.connections=1000")
+    assert "DYNAMIC_BROKER_CONFIG:max.connections=1000" in tools.ok("kafka-configs", *me, "--describe")
+    tools.ok("kafka-configs", *me, "--alter", "--delete-config", "max.connections")
 
 
 def test_one_brokers_configs_stand_over_those_of_all(tools, topic):

@@ -188,8 +188,10 @@ impl Api {
         self.close_stalled(view, wish);
     }
 
-    /// A new image. Requests read it when they start and finish; none waits for one.
-    pub fn on_image(&mut self, _view: &View<'_>, _wish: &mut Wish) {}
+    /// A new image, and the configs in it. Requests read it when they start and finish; none waits for one.
+    pub fn on_image(&mut self, view: &View<'_>, _wish: &mut Wish) {
+        self.shared.config.follow(view.image.config());
+    }
 
     /// Stop: take no further request, answer those under way, close.
     pub fn drain(&mut self, view: &View<'_>, wish: &mut Wish) {

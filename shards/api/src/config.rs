@@ -5,6 +5,8 @@ use heddle_model::limits::{FETCH_BYTES_MAX, REQUEST_BYTES_MAX};
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ApiConfig {
+    /// How many cores share what is bounded for the whole broker.
+    pub cores: usize,
     /// `socket.request.max.bytes`
     pub request_bytes_max: usize,
     /// `connections.max.idle.ms`
@@ -34,9 +36,10 @@ pub struct ApiConfig {
 impl ApiConfig {
     /// One core's settings out of a broker's, whose bounds on counts are shared among `cores`.
     pub fn of(broker: &BrokerConfig, cores: usize) -> ApiConfig {
-        let count = |name| usize::try_from(broker.number(name)).unwrap_or(0);
-        let share = |name| count(name).div_ceil(cores.max(1));
+        let count = |name| count(broker, name);
+        let share = |name| share(broker, name, cores);
         ApiConfig {
+            cores,
             request_bytes_max: count("socket.request.max.bytes").min(REQUEST_BYTES_MAX),
             // Negative: never.
             idle_ms: u64::try_from(broker.number("connections.max.idle.ms")).unwrap_or(u64::MAX),
@@ -48,11 +51,25 @@ impl ApiConfig {
             ..ApiConfig::default()
         }
     }
+
+    /// Take over what may be set while running.
+    pub(crate) fn follow(&mut self, broker: &BrokerConfig) {
+        self.connections_max = share(broker, "max.connections", self.cores);
+    }
+}
+
+fn count(broker: &BrokerConfig, name: &str) -> usize {
+    usize::try_from(broker.number(name)).unwrap_or(0)
+}
+
+fn share(broker: &BrokerConfig, name: &str, cores: usize) -> usize {
+    count(broker, name).div_ceil(cores.max(1))
 }
 
 impl Default for ApiConfig {
     fn default() -> ApiConfig {
         ApiConfig {
+            cores: 1,
             request_bytes_max: REQUEST_BYTES_MAX,
             idle_ms: 600_000,
             connections_max: usize::MAX,

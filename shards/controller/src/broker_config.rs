@@ -9,6 +9,7 @@ use crate::broker_table::{BROKER_CONFIGS, broker_def};
 use crate::config_kind::{Kind, boolean, judge};
 use crate::group_table::check_group_bounds;
 use crate::nearest::nearest;
+use crate::not_here::why_not_here;
 use crate::settings::{check_contradictions, topic_settings};
 
 /// Start-up values (`--set`, the `[kafka]` table) and, over them, what was set while running: for all brokers and, over
@@ -122,6 +123,9 @@ pub(crate) fn check_broker_config(name: &str, value: &str) -> Result<(), String>
 
 /// Why a name is refused.
 pub(crate) fn unknown_broker_config(name: &str) -> String {
+    if let Some(why) = why_not_here(name) {
+        return format!("{name} has no effect on this broker and is not taken: {why}");
+    }
     let near = nearest(name, BROKER_CONFIGS.iter().map(|def| def.name));
     format!("Unknown broker config name: {name}{near}")
 }
@@ -147,6 +151,9 @@ mod tests {
     fn what_is_unknown_or_wrong_is_refused_with_a_reason() {
         let unknown = "Unknown broker config name: num.partition (did you mean num.partitions?)";
         assert_eq!(parse(&[("num.partition", "6")]).unwrap_err().text, unknown);
+        let idle = "num.io.threads has no effect on this broker and is not taken: one thread per core does all the work \
+                    (--shards)";
+        assert_eq!(parse(&[("num.io.threads", "8")]).unwrap_err().text, idle);
         assert_eq!(
             parse(&[("num.partitions", "0")]).unwrap_err().text,
             "Invalid value 0 for configuration num.partitions: Value must be at least 1"

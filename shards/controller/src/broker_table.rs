@@ -24,7 +24,7 @@ const fn fixed(
     BrokerDef { name, kind, check, default, dynamic: false, documentation }
 }
 
-/// May be set while running: a default of topics, or what the group coordinator looks up anew.
+/// May be set while running: a default of topics, or what is looked up anew.
 const fn dynamic(
     name: &'static str,
     kind: Kind,
@@ -339,7 +339,13 @@ pub const BROKER_CONFIGS: &[BrokerDef] = &[
         Some("60000"),
         "Default of the topics' file.delete.delay.ms.",
     ),
-    fixed("max.connections", Kind::Int, AtLeast(0), Some("2147483647"), "The most client connections of this broker."),
+    dynamic(
+        "max.connections",
+        Kind::Int,
+        AtLeast(0),
+        Some("2147483647"),
+        "The most client connections of this broker.",
+    ),
     fixed(
         "max.incremental.fetch.session.cache.slots",
         Kind::Int,

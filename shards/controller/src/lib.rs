@@ -18,6 +18,7 @@ mod draft;
 mod group_table;
 mod image;
 mod nearest;
+mod not_here;
 mod placing;
 mod record;
 mod removed;

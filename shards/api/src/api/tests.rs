@@ -1,7 +1,7 @@
 //! The framework driven with frames: order, pipelining, versions, bad frames, deadlines, backpressure, stopping.
 
 use bytes::Bytes;
-
+use heddle_controller::{Change, ConfigChange, Edit, EditOp, Resource};
 use heddle_model::limits::PIPELINE_REQUESTS_MAX;
 use heddle_model::{LeaderEpoch, Offset};
 use heddle_partition::{Answer as Of, Appended, Refusal};
@@ -293,6 +293,30 @@ fn too_many_connections() {
     world.open(1);
     let second = world.open(2);
     assert_eq!(world.closed, [second]);
+}
+
+/// Kafka lets those be that are there, too.
+#[test]
+fn the_most_connections_may_be_set_while_running() {
+    let mut world = World::with(ApiConfig { cores: 2, ..ApiConfig::default() });
+    let allow = |world: &mut World, most: &str| {
+        let edit = Edit { name: "max.connections".into(), op: EditOp::Set, value: Some(most.into()) };
+        let change = ConfigChange { resource: Resource::Broker(None), change: Change::Edit(vec![edit]) };
+        let ask = heddle_controller::Ask::AlterConfigs { resources: vec![change], validate_only: false };
+        let answer = world.decide(ask);
+        assert!(matches!(&answer, heddle_controller::Answer::AlteredConfigs(all) if all[0].1.is_ok()), "{answer:?}");
+        world.turn(|api, view, wish| api.on_image(view, wish));
+    };
+    for conn in 1..=3 {
+        world.open(conn);
+    }
+    allow(&mut world, "4");
+    let refused = world.open(4);
+    assert_eq!(world.closed, [refused], "this core's half is two, and three are there");
+    world.turn(|api, view, wish| api.on_closed(refused, view, wish));
+    allow(&mut world, "8");
+    world.open(5);
+    assert_eq!(world.closed, [refused]);
 }
 
 #[test]

@@ -393,7 +393,11 @@ fn a_member_of_the_new_protocol() {
         let [known, unknown, nameless] = described.groups.as_slice() else { panic!("three groups") };
         assert_eq!(nameless.error_code, 24, "tools must not ask with the other API, which knows the empty name");
         assert_eq!((known.group_state.as_str(), known.assignor_name.as_str()), ("Stable", "uniform"));
-        assert_eq!((known.group_epoch, known.assignment_epoch, known.members[0].member_epoch), (2, 2, 2), "as in Kafka");
+        assert_eq!(
+            (known.group_epoch, known.assignment_epoch, known.members[0].member_epoch),
+            (2, 2, 2),
+            "as in Kafka"
+        );
         assert_eq!(known.members[0].subscribed_topic_regex.as_deref(), Some(""));
         assert_eq!(known.members[0].assignment.topic_partitions[0].topic_name.as_str(), "t");
         assert_eq!(known.members[0].member_type, if version == 1 { 1 } else { -1 });
