@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use heddle_model::{Mono, ShardId};
-use heddle_protocol::{Encodable, Head, HeaderVersion, StrBytes, encode_response};
+use heddle_protocol::{Encodable, Head, HeaderVersion, StrBytes, encode_response, written_as};
 
 use crate::ask::{Answer, Ask, Target, View, Wish};
 use crate::config::ApiConfig;
@@ -199,7 +199,8 @@ impl Context<'_> {
 
     /// Encode a response in the request's version.
     pub fn respond<R: Encodable + HeaderVersion + ErrorCodes>(&self, response: &R) -> Reply {
-        Reply::of(self.version(), self.caller.head.correlation_id, response)
+        let Head { key, version, correlation_id } = self.caller.head;
+        Reply::of(written_as(key, version), correlation_id, response)
     }
 
     pub fn done<R: Encodable + HeaderVersion + ErrorCodes>(&self, response: &R) -> Started {

@@ -200,6 +200,13 @@ impl World {
 /// A request frame with its size prefix, from client `test`.
 pub(crate) fn frame<R: Encodable>(key: i16, version: i16, correlation_id: i32, request: &R) -> Bytes {
     let mut body = BytesMut::new();
+    request.encode(&mut body, version).expect("fits the version");
+    frame_of(key, version, correlation_id, &body)
+}
+
+/// The same around a body that is written already.
+pub(crate) fn frame_of(key: i16, version: i16, correlation_id: i32, request: &[u8]) -> Bytes {
+    let mut body = BytesMut::new();
     body.put_i16(key);
     body.put_i16(version);
     body.put_i32(correlation_id);
@@ -208,7 +215,7 @@ pub(crate) fn frame<R: Encodable>(key: i16, version: i16, correlation_id: i32, r
     if is_flexible(key, version) {
         body.put_u8(0);
     }
-    request.encode(&mut body, version).expect("fits the version");
+    body.put_slice(request);
     let mut out = BytesMut::new();
     out.put_i32(body.len() as i32);
     out.put(body);

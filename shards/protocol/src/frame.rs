@@ -81,7 +81,8 @@ fn skip_tagged_fields(frame: &mut Bytes) -> Result<(), MalformedHeader> {
     Ok(())
 }
 
-fn varint(frame: &mut Bytes) -> Result<u32, MalformedHeader> {
+/// As `UNSIGNED_VARINT`: five bytes at most.
+pub(crate) fn varint(frame: &mut Bytes) -> Result<u32, MalformedHeader> {
     let mut value = 0;
     for at in 0..5 {
         let byte = u32::from(frame.try_get_u8().map_err(|_| MalformedHeader)?);

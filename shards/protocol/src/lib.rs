@@ -9,6 +9,7 @@ mod encode;
 mod error_code;
 mod fetch;
 mod frame;
+mod newer;
 mod shapes;
 mod shapes_table;
 mod versions;
@@ -18,6 +19,7 @@ pub use encode::{EncodeError, encode_response};
 pub use error_code::ErrorCode;
 pub use fetch::{Endpoint, FetchPartition, FetchResponse, FetchTopic, encode_fetch};
 pub use frame::{Head, Header, MalformedHeader, SizeRefused, peek, read_size, split_header};
+pub use newer::written_as;
 pub use versions::{API_VERSIONS, Versions, is_flexible, versions_of};
 
 pub use kafka_protocol::messages;

@@ -1,5 +1,6 @@
 //! Which versions of which API this broker can read. Which of them it serves is decided by the dispatch table in `api`.
 
+use crate::newer;
 use crate::shapes_table::REQUESTS;
 
 /// The key of ApiVersions, which is special three times: always readable, answered with header 0, and never refused.
@@ -28,6 +29,7 @@ impl Versions {
 pub fn versions_of(key: i16) -> Option<Versions> {
     let at = REQUESTS.binary_search_by_key(&key, |request| request.0).ok()?;
     let (key, min, max, _) = REQUESTS[at];
+    let max = newer::newest(key).unwrap_or(max);
     Some(Versions { key, min, max, advertised_min: if key == PRODUCE { 0 } else { min } })
 }
 
@@ -60,7 +62,7 @@ mod tests {
         expect(0, ProduceRequest::VERSIONS);
         expect(1, FetchRequest::VERSIONS);
         expect(3, MetadataRequest::VERSIONS);
-        expect(9, OffsetFetchRequest::VERSIONS);
+        expect(11, JoinGroupRequest::VERSIONS);
         expect(22, InitProducerIdRequest::VERSIONS);
         expect(75, DescribeTopicPartitionsRequest::VERSIONS);
     }
@@ -70,6 +72,7 @@ mod tests {
         assert_eq!(versions_of(0).map(|v| (v.advertised_min, v.min, v.max)), Some((0, 3, 13)));
         assert_eq!(versions_of(22).map(|v| v.max), Some(5), "version 6 is unstable");
         assert_eq!(versions_of(1).map(|v| (v.advertised_min, v.max)), Some((4, 18)));
+        assert_eq!([2, 8, 9].map(|key| versions_of(key).map(|v| v.max)), [Some(11), Some(10), Some(10)]);
         for gone in [4, 5, 6, 7, 52, 62, 71, 72, 93] {
             assert_eq!(versions_of(gone), None);
         }

@@ -499,3 +499,5 @@ fn a_coordinator_that_is_loading_or_elsewhere() {
         assert_eq!(world.response::<HeartbeatResponse>(conn, 4).1.error_code, error);
     }
 }
+
+mod by_id;

@@ -1,4 +1,4 @@
-//! ListOffsets (2), versions 1 to 10: offsets by time, and a partition's ends.
+//! ListOffsets (2), versions 1 to 11: offsets by time, and a partition's ends.
 
 use std::collections::BTreeSet;
 
@@ -75,6 +75,8 @@ fn ask(
         -4 if cx.version() >= 8 => OffsetQuery::Earliest,
         // The latest tiered offset: there is none.
         -5 if cx.version() >= 9 => return Err(ErrorCode::None),
+        // The earliest offset that waits to be tiered: none does.
+        -6 if cx.version() >= 11 => return Err(ErrorCode::None),
         time if time >= 0 => OffsetQuery::AtOrAfter(time),
         _ => return Err(ErrorCode::UnsupportedVersion),
     };

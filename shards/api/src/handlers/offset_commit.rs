@@ -1,13 +1,14 @@
-//! OffsetCommit (8), versions 2 to 9: what a group has read. Unknown partitions are refused here, the rest by the group.
+//! OffsetCommit (8), versions 2 to 10: what a group has read. Unknown partitions are refused here, the rest by the group.
+//! From version 10 on topics are given by id.
 
 use std::collections::VecDeque;
 
 use heddle_group::{Answer as Group, Ask, CommitOffsets, MemberId, OffsetToCommit, Refusal, Text};
 use heddle_model::{LeaderEpoch, Offset, PartitionIndex, TopicId};
-use heddle_protocol::ErrorCode;
 use heddle_protocol::messages::offset_commit_request::OffsetCommitRequestPartition;
 use heddle_protocol::messages::offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
 use heddle_protocol::messages::{OffsetCommitRequest, OffsetCommitResponse, TopicName};
+use heddle_protocol::{ErrorCode, Uuid};
 
 use crate::ask::Answer;
 use crate::context::{Context, Reply, Started};
@@ -15,7 +16,10 @@ use crate::grouped::{ask_group, code, group_answer, instance};
 use crate::topics;
 
 /// Each partition of the request; `Ok`: the group is asked about it.
-type Asked = Vec<(TopicName, Vec<(i32, Result<(), ErrorCode>)>)>;
+type Asked = Vec<(Named, Vec<(i32, Result<(), ErrorCode>)>)>;
+
+/// A topic as the request names it: the name or the id; the other is empty.
+type Named = (TopicName, Uuid);
 
 /// `retention_time_ms` of a request that leaves it to the broker. Milliseconds.
 const BROKERS_RETENTION: i64 = -1;
@@ -24,19 +28,18 @@ pub(crate) fn start(request: OffsetCommitRequest, cx: &mut Context<'_>) -> Start
     let mut asked: Asked = Vec::with_capacity(request.topics.len());
     let mut offsets = Vec::new();
     for topic in request.topics {
-        let known = cx.view.image.topic(&topic.name);
-        let name = heddle_group::TopicName::new(&topic.name);
+        let known = topics::find(cx.view.image, cx.version() >= 10, &topic.name, topic.topic_id);
+        let name = heddle_group::TopicName::new(known.map_or("", |known| &known.name));
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for partition in topic.partitions {
             let index = partition.partition_index;
-            let found =
-                known.ok_or(ErrorCode::UnknownTopicOrPartition).and_then(|known| topics::partition(known, index));
+            let found = known.and_then(|known| topics::partition(known, index));
             if found.is_ok() {
-                offsets.push(to_commit(&name, known.map(|topic| topic.id), partition));
+                offsets.push(to_commit(&name, known.ok().map(|topic| topic.id), partition));
             }
             partitions.push((index, found.map(|_| ())));
         }
-        asked.push((topic.name, partitions));
+        asked.push(((topic.name, topic.topic_id), partitions));
     }
     if !offsets.is_empty() {
         let ask = Ask::CommitOffsets(CommitOffsets {
@@ -85,12 +88,12 @@ fn finish(asked: Asked, answers: Vec<Answer>, cx: &mut Context<'_>) -> Reply {
         Ok(outcomes) => code(outcomes.pop_front().flatten().as_ref()),
         Err(refusal) => code(Some(refusal)),
     };
-    let topics = asked.into_iter().map(|(name, partitions)| {
+    let topics = asked.into_iter().map(|((name, id), partitions)| {
         let partitions = partitions.into_iter().map(|(index, found)| {
             let error = found.map_or_else(ErrorCode::code, |()| outcome());
             OffsetCommitResponsePartition::default().with_partition_index(index).with_error_code(error)
         });
-        OffsetCommitResponseTopic::default().with_name(name).with_partitions(partitions.collect())
+        OffsetCommitResponseTopic::default().with_name(name).with_topic_id(id).with_partitions(partitions.collect())
     });
     cx.respond(&OffsetCommitResponse::default().with_topics(topics.collect()))
 }

@@ -1,12 +1,14 @@
+use bytes::BytesMut;
+use heddle_border::ConnId;
 use heddle_model::{LeaderEpoch, NodeId, Offset};
 use heddle_partition::{Answer as Of, Ask, FoundOffset, OffsetQuery, Refusal, Visibility};
 use heddle_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use heddle_protocol::messages::list_offsets_response::ListOffsetsPartitionResponse;
 use heddle_protocol::messages::{BrokerId, ListOffsetsRequest, ListOffsetsResponse, TopicName};
-use heddle_protocol::text;
+use heddle_protocol::{Encodable, text};
 
 use crate::ask::Answer;
-use crate::testing::World;
+use crate::testing::{World, frame_of};
 
 fn request(topic: &str, partitions: &[(i32, i64)]) -> ListOffsetsRequest {
     let partition = |(index, timestamp): &(i32, i64)| {
@@ -18,15 +20,22 @@ fn request(topic: &str, partitions: &[(i32, i64)]) -> ListOffsetsRequest {
     ListOffsetsRequest::default().with_replica_id(BrokerId(-1)).with_topics(vec![topic])
 }
 
-fn partitions(world: &mut World, conn: heddle_border::ConnId, version: i16) -> Vec<ListOffsetsPartitionResponse> {
-    world.response::<ListOffsetsResponse>(conn, version).1.topics[0].partitions.clone()
+/// Version 11 is written as 10 is.
+fn ask(world: &mut World, conn: ConnId, version: i16, request: &ListOffsetsRequest) {
+    let mut body = BytesMut::new();
+    request.encode(&mut body, version.min(10)).expect("fits the version");
+    world.receive(conn, frame_of(2, version, 1, &body));
+}
+
+fn partitions(world: &mut World, conn: ConnId, version: i16) -> Vec<ListOffsetsPartitionResponse> {
+    world.response::<ListOffsetsResponse>(conn, version.min(10)).1.topics[0].partitions.clone()
 }
 
 /// The question that a timestamp becomes, or the error that it is answered with at once.
 fn query(version: i16, timestamp: i64) -> Result<OffsetQuery, i16> {
     let mut world = World::new();
     let conn = world.open(1);
-    world.request(conn, 2, version, 1, &request("t", &[(0, timestamp)]));
+    ask(&mut world, conn, version, &request("t", &[(0, timestamp)]));
     match world.asks.is_empty() {
         true => Err(partitions(&mut world, conn, version)[0].error_code),
         false => match world.next_partition_ask().2 {
@@ -48,14 +57,16 @@ fn special_timestamps_by_version() {
     assert_eq!(query(8, -5), Err(35));
     assert_eq!(query(9, -5), Err(0), "nothing is tiered");
     assert_eq!(query(10, -6), Err(35));
+    assert_eq!(query(11, -6), Err(0), "nothing waits to be");
+    assert_eq!(query(11, -7), Err(35));
 }
 
 #[test]
 fn found_and_not_found_in_every_version() {
-    for version in 1..=10 {
+    for version in 1..=11 {
         let mut world = World::new();
         let conn = world.open(1);
-        world.request(conn, 2, version, 1, &request("t", &[(0, 5), (1, 6)]));
+        ask(&mut world, conn, version, &request("t", &[(0, 5), (1, 6)]));
         let (first, ..) = world.next_partition_ask();
         let (second, ..) = world.next_partition_ask();
         let found =
