@@ -17,8 +17,12 @@ impl Fetch {
         let mut current: Option<(TopicKey, usize)> = None;
         let mut leaders = Vec::new();
         for part in std::mem::take(&mut self.wanted) {
-            let Part { wanted, outcome, .. } = part;
-            let (partition, leader) = self.partition(&wanted, outcome, cx);
+            let Part { wanted, outcome, id, .. } = part;
+            let (mut partition, leader) = self.partition(&wanted, outcome, cx);
+            if id.is_err() {
+                // As Kafka: where there is no such partition the list is empty, in other errors it is null.
+                partition.aborted = Some(Vec::new());
+            }
             if !self.is_listed(&wanted, &partition, cx) {
                 continue;
             }

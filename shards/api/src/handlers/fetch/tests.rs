@@ -218,7 +218,7 @@ fn errors_and_divergence_end_the_wait() {
         client.answer(ticket, Of::Refused(refusal));
         let response = client.response();
         let partition = &response.responses[0].partitions[0];
-        assert_eq!(partition.error_code, error);
+        assert_eq!((partition.error_code, &partition.aborted_transactions), (error, &None));
         let told = (partition.high_watermark, partition.last_stable_offset, partition.log_start_offset);
         assert_eq!(told, (-1, -1, -1), "as Kafka's, also of an offset out of range");
         if error == 6 && partition.current_leader.leader_id.0 == 2 {
@@ -353,7 +353,11 @@ fn unknown_topics_and_partitions() {
     client.send(&client.request(&[(0, 5), (9, 0)]));
     let (ticket, ..) = client.next_read();
     client.answer(ticket, read(0, 5));
-    assert_eq!(brief(&client.partitions()), [(0, 0, 5, 0), (9, 3, -1, 0)], "an error ends the wait");
+    let partitions = client.partitions();
+    assert_eq!(brief(&partitions), [(0, 0, 5, 0), (9, 3, -1, 0)], "an error ends the wait");
+    let aborted: Vec<_> =
+        partitions.iter().map(|partition| partition.aborted_transactions.as_ref().map(Vec::len)).collect();
+    assert_eq!(aborted, [None, Some(0)], "as Kafka's");
     let mut request = client.request(&[(0, 5)]);
     request.topics[0].topic_id = heddle_protocol::Uuid::from_u128(1234);
     client.send(&request);
