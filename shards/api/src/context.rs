@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use heddle_model::{Mono, ShardId};
-use heddle_protocol::{Encodable, Head, HeaderVersion, StrBytes, encode_response, written_as};
+use heddle_protocol::{Encodable, EncodeError, Head, HeaderVersion, StrBytes, encode_response, written_as};
 
 use crate::ask::{Answer, Ask, Target, View, Wish};
 use crate::config::ApiConfig;
@@ -40,7 +40,12 @@ pub(crate) enum Reply {
 
 impl Reply {
     pub fn of<R: Encodable + HeaderVersion + ErrorCodes>(version: i16, correlation_id: i32, response: &R) -> Reply {
-        match encode_response(version, correlation_id, response) {
+        Reply::encoded(encode_response(version, correlation_id, response), response)
+    }
+
+    /// The frame that a response was made.
+    pub fn encoded<R: ErrorCodes>(frame: Result<Bytes, EncodeError>, response: &R) -> Reply {
+        match frame {
             Ok(frame) => Reply::Send { parts: vec![frame], errors: response.errors() },
             Err(_) => Reply::Close(Closed::Unencodable),
         }

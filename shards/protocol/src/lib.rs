@@ -19,7 +19,7 @@ pub use encode::{EncodeError, encode_response};
 pub use error_code::ErrorCode;
 pub use fetch::{Endpoint, FetchPartition, FetchResponse, FetchTopic, encode_fetch};
 pub use frame::{Head, Header, MalformedHeader, SizeRefused, peek, read_size, split_header};
-pub use newer::written_as;
+pub use newer::{encode_log_dirs, written_as};
 pub use versions::{API_VERSIONS, Versions, is_flexible, versions_of};
 
 pub use kafka_protocol::messages;

@@ -1,21 +1,28 @@
 //! Versions of requests that are newer than the crate's decoder, which stops one version short of them: OffsetCommit 10
-//! and OffsetFetch 10, where a topic is given by its id instead of its name (KIP-848), and ListOffsets 11, which adds a
-//! special time and is written as 10 is (KIP-1023).
+//! and OffsetFetch 10, where a topic is given by its id instead of its name (KIP-848); ListOffsets 11, which adds a special
+//! time and is written as 10 is (KIP-1023); DescribeLogDirs 5, whose answer has a field more (KIP-1066).
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use kafka_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
-use kafka_protocol::messages::{GroupId, OffsetCommitRequest, OffsetFetchRequest, RequestKind};
-use kafka_protocol::protocol::{Decodable, StrBytes};
+use kafka_protocol::messages::{
+    DescribeLogDirsResponse, GroupId, OffsetCommitRequest, OffsetFetchRequest, RequestKind,
+};
+use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 use uuid::Uuid;
 
 use crate::decode::DecodeError;
+use crate::encode::EncodeError;
 use crate::frame::varint;
 use crate::shapes::{Field, Shape, Wire};
 
 const LIST_OFFSETS: i16 = 2;
 const OFFSET_COMMIT: i16 = 8;
 const OFFSET_FETCH: i16 = 9;
+const DESCRIBE_LOG_DIRS: i16 = 35;
+
+/// Requests of these versions are written as those of the version before.
+const ALIKE: &[(i16, i16)] = &[(LIST_OFFSETS, 11), (DESCRIBE_LOG_DIRS, 5)];
 
 type Read<T> = Result<T, DecodeError>;
 
@@ -39,15 +46,43 @@ pub(crate) fn find(key: i16, version: i16) -> Option<&'static Newer> {
 
 /// The newest version of a request, if the decoder does not know it.
 pub(crate) fn newest(key: i16) -> Option<i16> {
-    match key {
-        LIST_OFFSETS => Some(11),
-        _ => NEWER.iter().find(|newer| newer.key == key).map(|newer| newer.version),
-    }
+    let read_here = NEWER.iter().map(|newer| (newer.key, newer.version));
+    read_here.chain(ALIKE.iter().copied()).find(|newer| newer.0 == key).map(|newer| newer.1)
 }
 
-/// The version that the crate's types write requests and answers of this one by: the same, but for ListOffsets 11.
+/// The version by which the crate's types write requests of this one, and answers but to DescribeLogDirs.
 pub fn written_as(key: i16, version: i16) -> i16 {
-    if (key, version) == (LIST_OFFSETS, 11) { 10 } else { version }
+    if ALIKE.contains(&(key, version)) { version - 1 } else { version }
+}
+
+/// An answer to DescribeLogDirs 5 with its size prefix and header. Each result also says that its directory is not
+/// cordoned: none can be.
+pub fn encode_log_dirs(correlation_id: i32, response: &DescribeLogDirsResponse) -> Result<Bytes, EncodeError> {
+    let mut out = BytesMut::new();
+    out.put_i32(0);
+    out.put_i32(correlation_id);
+    out.put_u8(0);
+    out.put_i32(response.throttle_time_ms);
+    out.put_i16(response.error_code);
+    put_varint(&mut out, response.results.len() + 1);
+    for result in &response.results {
+        result.encode(&mut out, 4).map_err(|error| EncodeError(error.to_string()))?;
+        // The field stands before the tagged fields, of which there are none.
+        out.truncate(out.len() - 1);
+        out.put_slice(&[0, 0]);
+    }
+    out.put_u8(0);
+    let size = i32::try_from(out.len() - 4).map_err(|error| EncodeError(error.to_string()))?;
+    out[..4].copy_from_slice(&size.to_be_bytes());
+    Ok(out.freeze())
+}
+
+fn put_varint(out: &mut BytesMut, mut value: usize) {
+    while value >= 0x80 {
+        out.put_u8(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.put_u8(value as u8);
 }
 
 /// A field that stands where it stands in this version and the newer ones.
@@ -174,6 +209,10 @@ fn skip_tagged_fields(body: &mut Bytes) -> Read<()> {
 
 #[cfg(test)]
 mod tests {
+    use kafka_protocol::messages::describe_log_dirs_response::{
+        DescribeLogDirsPartition, DescribeLogDirsResult, DescribeLogDirsTopic,
+    };
+
     use super::*;
     use crate::{decode_request, text};
 
@@ -220,6 +259,20 @@ mod tests {
         assert_eq!((topics[0].topic_id, topics[0].partition_indexes.as_slice()), (some_id(), &[1, 7][..]));
         assert_eq!((other.group_id.as_str(), other.member_id.clone(), other.member_epoch), ("h", None, -1));
         assert_eq!(other.topics, None, "all");
+    }
+
+    /// Written by Apache Kafka 4.3.1.
+    #[test]
+    fn log_dirs_that_are_not_cordoned() {
+        let partition = DescribeLogDirsPartition::default().with_partition_index(1).with_partition_size(7);
+        let topic = DescribeLogDirsTopic::default().with_name(text("t").into()).with_partitions(vec![partition]);
+        let one = DescribeLogDirsResult::default().with_log_dir(text("/d")).with_topics(vec![topic]);
+        let other = DescribeLogDirsResult::default().with_log_dir(text("e")).with_error_code(57);
+        let results = vec![one.with_total_bytes(9).with_usable_bytes(3), other];
+        let frame = encode_log_dirs(0x01020304, &DescribeLogDirsResponse::default().with_results(results));
+        let body = "000000000000030000032f6402027402000000010000000000000007000000000000000000000000000000000000\
+                    09000000000000000300000039026501ffffffffffffffffffffffffffffffff000000";
+        assert_eq!(frame.expect("fits"), bytes(&format!("{:08x}0102030400{body}", 5 + body.len() / 2)));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! DescribeLogDirs (35), versions 1 to 4: how many bytes each of this broker's replicas holds.
+//! DescribeLogDirs (35), versions 1 to 5: how many bytes each of this broker's replicas holds.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use heddle_protocol::messages::describe_log_dirs_response::{
     DescribeLogDirsPartition, DescribeLogDirsResult, DescribeLogDirsTopic,
 };
 use heddle_protocol::messages::{DescribeLogDirsRequest, DescribeLogDirsResponse, TopicName};
-use heddle_protocol::text;
+use heddle_protocol::{encode_log_dirs, text};
 
 use crate::ask::{Answer, Ask, Target};
 use crate::context::{Context, Reply, Started};
@@ -76,7 +76,11 @@ fn finish(asked: Asked, answers: Vec<Answer>, cx: &mut Context<'_>) -> Reply {
         };
         result = result.with_total_bytes(total).with_usable_bytes(usable);
     }
-    cx.respond(&DescribeLogDirsResponse::default().with_results(vec![result]))
+    let response = DescribeLogDirsResponse::default().with_results(vec![result]);
+    match cx.version() {
+        5.. => Reply::encoded(encode_log_dirs(cx.caller.head.correlation_id, &response), &response),
+        _ => cx.respond(&response),
+    }
 }
 
 fn bytes(count: u64) -> i64 {
@@ -86,4 +90,44 @@ fn bytes(count: u64) -> i64 {
 /// The data directory, as clients know it.
 pub(crate) fn directory<'a>(cx: &'a Context<'_>) -> &'a str {
     cx.view.image.config().text("log.dirs").unwrap_or("data")
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::{Bytes, BytesMut};
+    use heddle_model::{Offset, Term};
+    use heddle_partition::{Answer as Of, Described};
+    use heddle_protocol::Encodable;
+
+    use super::*;
+    use crate::testing::{World, frame_of};
+
+    fn body(version: i16) -> Bytes {
+        let mut world = World::new();
+        let conn = world.open(1);
+        let mut request = BytesMut::new();
+        DescribeLogDirsRequest::default().with_topics(None).encode(&mut request, 4).expect("fits the version");
+        world.receive(conn, frame_of(35, version, 1, &request));
+        let (log_start, leader) = (Offset(0), None);
+        let described =
+            Described { bytes: 7, log_start, high_watermark: Offset(0), end: Offset(0), term: Term(1), leader };
+        while let Some((ticket, _, ask)) = world.asks.pop_front() {
+            world.answer(
+                ticket,
+                match ask {
+                    Ask::Partition(_) => Answer::Partition(Of::Described(described)),
+                    _ => Answer::Space { total: 9, free: 3 },
+                },
+            );
+        }
+        world.response_frame(conn).expect("a response").1
+    }
+
+    /// The one field more of the one directory: behind it are only the two empty lists of tagged fields.
+    #[test]
+    fn in_version_5_the_directory_is_not_cordoned() {
+        let (before, now) = (body(4), body(5));
+        assert!(before.len() > 40 && before.ends_with(&[0, 0]));
+        assert_eq!(now, [&before[..], &[0]].concat());
+    }
 }
