@@ -169,6 +169,8 @@ mod tests {
         let policy = one(image.describe_overrides(&map(&[("cleanup.policy", "compact, compact")])), "cleanup.policy");
         assert_eq!(policy.value.as_deref(), Some("compact"));
         assert_eq!(synonyms(&policy)[0], ("cleanup.policy", "compact", Source::Topic));
+        let told = "This config designates the retention policy to use on log segments.";
+        assert!(policy.documentation.starts_with(told), "{}", policy.documentation);
         let partitions = one(image.describe_broker(), "num.partitions");
         assert!(partitions.read_only && partitions.source == Source::StaticBroker);
         let hours = one(image.describe_broker(), "log.retention.hours");

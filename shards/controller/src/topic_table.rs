@@ -62,7 +62,8 @@ pub const TOPIC_CONFIGS: &[TopicDef] = &[
         AnyOf(POLICIES),
         "delete",
         &[same("log.cleanup.policy")],
-        "What happens to old records: 'delete' drops them by retention time and size, 'compact' keeps the last record of each key; both may be named, and with none everything is kept.",
+        // A client's own tests (platformatic) know this text by its first sentence.
+        "This config designates the retention policy to use on log segments. 'delete' drops old records by retention time and size, 'compact' keeps the last record of each key; both may be named, and with none everything is kept.",
     ),
     def(
         "compression.gzip.level",
