@@ -21,6 +21,8 @@ pub struct Topic {
     pub id: u128,
     pub partitions: i32,
     pub state: State,
+    /// The step in which it was asked for.
+    pub asked: u64,
     /// The step in which it was known to be there.
     pub since: u64,
     /// What producers pack their batches with.
@@ -45,6 +47,8 @@ impl Topic {
 #[derive(Default)]
 pub struct Catalog {
     pub topics: Vec<Topic>,
+    /// The step in which last a topic was to be deleted.
+    pub deleting: Option<u64>,
 }
 
 impl Catalog {

@@ -51,6 +51,8 @@ pub enum Lie {
     RebalanceUntold,
     /// A committed offset is not found before its time.
     ExpiredEarly,
+    /// What was committed for a topic is found again when there is another of its name.
+    OffsetsOutlive,
     /// The wall clock stands still: nothing gets older.
     ClockStopped,
     /// The expression that members subscribe by reaches the coordinator as one that matches less.
@@ -105,6 +107,7 @@ impl Lie {
         Lie::AssignmentCrossed,
         Lie::RebalanceUntold,
         Lie::ExpiredEarly,
+        Lie::OffsetsOutlive,
         Lie::ClockStopped,
         Lie::ExpressionCut,
         Lie::TwoLeaders,

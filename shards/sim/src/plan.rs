@@ -49,6 +49,8 @@ pub struct Life {
     pub trouble: Option<Trouble>,
     /// It ends sooner, once compaction asked for so many things of the disk.
     pub after_compacting: Option<u64>,
+    /// It ends sooner, so many steps after a topic was to be deleted.
+    pub after_deleting: Option<u64>,
 }
 
 /// How often each kind of thing happens next, relative to the others.
@@ -84,6 +86,8 @@ pub struct Plan {
     pub expressions: bool,
     /// Committed offsets expire while the run lasts.
     pub expires: bool,
+    /// Offsets are committed for a topic that is deleted and created again.
+    pub renews: bool,
     /// Topics with records of so many keys are compacted, and so are those of the coordinators.
     pub keys: Option<Keys>,
     /// How much longer than usual a step takes: sessions and rebalances last longer than reads and writes.
@@ -94,7 +98,7 @@ pub struct Plan {
 
 impl Plan {
     pub fn of(seed: u64) -> Plan {
-        Plan::without_members(seed).with_members().with_compaction().with_migration().with_expiry()
+        Plan::without_members(seed).with_members().with_compaction().with_migration().with_expiry().with_renewal()
     }
 
     /// The same, and never about groups.
@@ -135,6 +139,7 @@ impl Plan {
             mixed_members: None,
             expressions: false,
             expires: false,
+            renews: false,
             keys: None,
             pace: 1,
             mood,
@@ -206,6 +211,17 @@ impl Plan {
         self
     }
 
+    /// In some runs that are about no groups, one commits for a topic that comes and goes, all the time, and lives end when
+    /// it goes.
+    fn with_renewal(mut self) -> Plan {
+        let mut dice = Dice::new(self.seed ^ 0x7265_6e65_7773);
+        self.renews = !self.has_members() && !self.expires && self.topics > 1 && dice.chance(25);
+        for life in self.lives.iter_mut().filter(|life| self.renews && life.steps >= 200) {
+            life.after_deleting = dice.chance(60).then(|| 20 + dice.below(150));
+        }
+        self
+    }
+
     /// Whether what the group coordinators wrote may be compacted: because the run is about that, or because segments
     /// grow old in one jump of the clock.
     pub fn compacts_groups(&self) -> bool {
@@ -265,5 +281,5 @@ fn roll_life(dice: &mut Dice, trouble: Option<Trouble>) -> Life {
         _ => End::Crash,
     };
     let memory = [1 << 20, 4 << 20, 64 << 20][dice.below(3) as usize];
-    Life { shards: 1 + dice.below(4) as u16, memory, steps, end, trouble, after_compacting: None }
+    Life { shards: 1 + dice.below(4) as u16, memory, steps, end, trouble, after_compacting: None, after_deleting: None }
 }

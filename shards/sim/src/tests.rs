@@ -82,6 +82,7 @@ planted! {
     assignment_crossed_modern: AssignmentCrossed trips "one-owner";
     rebalance_untold: RebalanceUntold trips "one-owner";
     expired_early: ExpiredEarly trips "offsets-expire";
+    offsets_outlive: OffsetsOutlive trips "offsets-go-with-topics";
     clock_stopped: ClockStopped trips "offsets-expire";
     expression_cut: ExpressionCut trips "expressions-matched";
     two_leaders: TwoLeaders trips "generation-disjoint";

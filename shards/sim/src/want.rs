@@ -13,6 +13,7 @@ fn crowded(seed: u64) -> Plan {
         end: End::Crash,
         trouble: None,
         after_compacting: None,
+        after_deleting: None,
     };
     Plan {
         seed,
@@ -30,6 +31,7 @@ fn crowded(seed: u64) -> Plan {
         mixed_members: None,
         expressions: false,
         expires: false,
+        renews: false,
         keys: None,
         pace: 1,
         mood: Mood { turn: 13, disk: 3, mail: 3, net: 12, work: 5, client: 5 },
@@ -48,7 +50,15 @@ fn small_tails_that_crowd_a_ring_are_settled() {
 /// Nothing but producers that fill a disk, and somebody who deletes topics.
 fn full(seed: u64) -> Plan {
     let trouble = Some(Trouble::Full);
-    let life = Life { shards: 1, memory: 4 << 20, steps: 20_000, end: End::Crash, trouble, after_compacting: None };
+    let life = Life {
+        shards: 1,
+        memory: 4 << 20,
+        steps: 20_000,
+        end: End::Crash,
+        trouble,
+        after_compacting: None,
+        after_deleting: None,
+    };
     Plan {
         // Not tiny: the reserve for control records is a part of it.
         journal_files: 4,

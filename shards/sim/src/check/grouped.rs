@@ -81,6 +81,21 @@ pub enum Grouped<'a> {
         boot: u32,
         is_there: bool,
     },
+    /// A commit for a topic that comes and goes left under this number, which is its offset; it was acknowledged, or
+    /// refused by an error which promises that nothing happened.
+    RenewedAsked {
+        write: u64,
+    },
+    RenewedSettled {
+        write: u64,
+    },
+    /// What is there for the topic that was asked for in step `born`, and is there for certain. `boot`: the life that says
+    /// so.
+    RenewedFound {
+        write: Option<u64>,
+        born: u64,
+        boot: u32,
+    },
     /// KIP-848: a heartbeat was answered in a group that subscribes by expression.
     Heard,
     /// The targets of that group, and the topics that are there for certain and whose names match.

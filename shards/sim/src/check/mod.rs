@@ -25,6 +25,7 @@ mod producer_ids;
 mod producer_order;
 mod reads_stable;
 mod removed;
+mod renewed;
 mod slots;
 mod targets;
 mod tombstones;
@@ -216,6 +217,7 @@ const ALL: &[(&str, bool)] = &[
     ("targets-whole", false),
     ("live-equals-replayed", false),
     ("offsets-expire", false),
+    ("offsets-go-with-topics", false),
     ("expressions-matched", false),
     ("producer-ids-once", false),
     ("latest-kept", false),
@@ -251,6 +253,7 @@ pub const CHECKERS: &[&str] = &[
     "targets-whole",
     "live-equals-replayed",
     "offsets-expire",
+    "offsets-go-with-topics",
     "expressions-matched",
     "producer-ids-once",
     "latest-kept",
@@ -286,6 +289,7 @@ fn make(name: &str) -> Box<dyn Checker> {
         "targets-whole" => Box::<targets::Targets>::default(),
         "live-equals-replayed" => Box::<live::Live>::default(),
         "offsets-expire" => Box::<expiry::Expiry>::default(),
+        "offsets-go-with-topics" => Box::<renewed::Renewed>::default(),
         "expressions-matched" => Box::<matched::Matched>::default(),
         "producer-ids-once" => Box::<producer_ids::ProducerIds>::default(),
         "latest-kept" => Box::<latest::Latest>::default(),

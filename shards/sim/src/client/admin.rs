@@ -112,6 +112,7 @@ impl Admin {
             id: 0,
             partitions,
             state: State::Creating,
+            asked: cx.at,
             since: 0,
             codec,
             recoded,
@@ -126,6 +127,8 @@ impl Admin {
     fn delete(&mut self, at: usize, correlation: i32, cx: &mut Cx<'_>) -> Request {
         let topic = &mut cx.catalog.topics[at];
         topic.state = State::Deleting;
+        cx.catalog.deleting = Some(cx.at);
+        let topic = &cx.catalog.topics[at];
         let (partitions, name) = (topic.partitions, topic.name.clone());
         let state = DeleteTopicState::default().with_name(None).with_topic_id(Uuid::from_u128(topic.id));
         let request = DeleteTopicsRequest::default().with_topics(vec![state]).with_timeout_ms(10_000);
@@ -271,8 +274,9 @@ impl Role for Admin {
         }
         let part = cx.catalog.pick(cx.dice)?;
         let deletable = part.topic > 0 && cx.catalog.topics[part.topic].name != KEPT;
+        let deletes = if cx.plan.renews { 7 } else { 2 };
         match cx.dice.below(10) {
-            0 | 1 if deletable => Some(self.delete(part.topic, correlation, cx)),
+            kind if kind < deletes && deletable => Some(self.delete(part.topic, correlation, cx)),
             2..=4 if cx.catalog.topics[part.topic].may_be_cut() => Some(self.cut(part, correlation, cx)),
             _ => {
                 self.looks += 1;

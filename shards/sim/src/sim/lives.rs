@@ -49,6 +49,7 @@ impl Sim {
 
     pub(super) fn live(&mut self, life: &Life) {
         self.boot(life.shards, life.memory, false);
+        let began = self.at;
         for step in 0..life.steps {
             self.look_at_space(life, step);
             troubles::due(life, step, &mut self.node, &mut self.dice, &mut self.trace);
@@ -61,6 +62,10 @@ impl Sim {
                 break;
             }
             if life.after_compacting.is_some_and(|many| self.node.compacting.operations >= many) {
+                break;
+            }
+            let deleting = self.catalog.deleting.filter(|asked| *asked > began);
+            if deleting.zip(life.after_deleting).is_some_and(|(asked, steps)| self.at >= asked + steps) {
                 break;
             }
             if life.trouble == Some(Trouble::ClockJump) && step == life.steps / 2 {

@@ -11,6 +11,7 @@ mod log;
 mod mirror;
 mod modern;
 mod offsets;
+mod renewer;
 mod shares;
 mod sleeper;
 
@@ -27,6 +28,7 @@ use auditor::Auditor;
 use classic::Classic;
 use deleter::Deleter;
 use modern::Modern;
+use renewer::Renewer;
 use sleeper::Sleeper;
 
 /// The groups of a run: one of each protocol, one that changes between the two while members are in it, and one that only
@@ -79,6 +81,9 @@ pub const SETTINGS: [(&str, &str); 9] = [
 pub fn roles(plan: &Plan) -> Vec<Box<dyn Role>> {
     if plan.expires {
         return vec![Box::<Sleeper>::default()];
+    }
+    if plan.renews {
+        return vec![Box::<Renewer>::default()];
     }
     if !plan.has_members() {
         return Vec::new();
