@@ -1,22 +1,15 @@
 //! A client without a group member's life: it commits ever higher offsets for a group and reads them back.
 
 use bytes::Bytes;
-use heddle_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
-use heddle_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
-use heddle_protocol::messages::{
-    FindCoordinatorRequest, FindCoordinatorResponse, GroupId, OffsetCommitRequest, OffsetCommitResponse,
-    OffsetFetchRequest, OffsetFetchResponse, TopicName,
-};
+use heddle_protocol::messages::{FindCoordinatorRequest, FindCoordinatorResponse};
 use heddle_protocol::text;
 
 use super::admin::KEPT;
-use super::{Cx, Request, Role, UNKNOWN_TOPIC, is_retriable};
+use super::{Cx, Request, Role, UNKNOWN_TOPIC, is_retriable, register};
 use crate::check::Seen;
 use crate::wire;
 
 const FIND: (i16, i16) = (10, 4);
-const COMMIT: (i16, i16) = (8, 8);
-const FETCH: (i16, i16) = (9, 8);
 const GROUP: &str = "group";
 
 #[derive(Debug)]
@@ -47,39 +40,22 @@ impl Committer {
         self.next += 1;
         self.asked = Some(Asked::Commit(offset));
         cx.see(Seen::CommitAsked { offset });
-        let partition = OffsetCommitRequestPartition::default().with_partition_index(0).with_committed_offset(offset);
-        let topic =
-            OffsetCommitRequestTopic::default().with_name(TopicName(text(KEPT))).with_partitions(vec![partition]);
-        let request = OffsetCommitRequest::default()
-            .with_group_id(GroupId(text(GROUP)))
-            .with_generation_id_or_member_epoch(-1)
-            .with_topics(vec![topic]);
-        Request { frame: wire::frame(COMMIT.0, COMMIT.1, correlation, &request), answered: true }
+        Request { frame: register::commit(GROUP, KEPT, offset, correlation), answered: true }
     }
 
     fn fetch(&mut self, correlation: i32) -> Request {
         self.asked = Some(Asked::Fetch);
-        let topic =
-            OffsetFetchRequestTopics::default().with_name(TopicName(text(KEPT))).with_partition_indexes(vec![0]);
-        let group =
-            OffsetFetchRequestGroup::default().with_group_id(GroupId(text(GROUP))).with_topics(Some(vec![topic]));
-        let request = OffsetFetchRequest::default().with_groups(vec![group]);
-        Request { frame: wire::frame(FETCH.0, FETCH.1, correlation, &request), answered: true }
+        Request { frame: register::fetch(GROUP, KEPT, correlation), answered: true }
     }
 
     fn on_fetched(&mut self, answer: Bytes, asked: u64, cx: &mut Cx<'_>) -> Result<i16, String> {
-        let response: OffsetFetchResponse = wire::read(answer, FETCH.1)?;
-        let group = response.groups.first().ok_or("no group in OffsetFetch's answer")?;
-        if group.error_code != 0 {
-            return Ok(group.error_code);
-        }
-        let partition = group.topics.first().and_then(|topic| topic.partitions.first());
-        let partition = partition.ok_or("no partition in OffsetFetch's answer")?;
-        if partition.error_code == 0 {
-            cx.see(Seen::CommittedFound { asked, offset: partition.committed_offset });
-            self.last_look = cx.draining;
-        }
-        Ok(partition.error_code)
+        let offset = match register::fetched(answer)? {
+            Ok(offset) => offset,
+            Err(error) => return Ok(error),
+        };
+        cx.see(Seen::CommittedFound { asked, offset });
+        self.last_look = cx.draining;
+        Ok(0)
     }
 }
 
@@ -110,9 +86,7 @@ impl Role for Committer {
                 error
             }
             Asked::Commit(offset) => {
-                let response: OffsetCommitResponse = wire::read(answer, COMMIT.1)?;
-                let partition = response.topics.first().and_then(|topic| topic.partitions.first());
-                let error = partition.ok_or("no partition in OffsetCommit's answer")?.error_code;
+                let error = register::committed(answer)?;
                 if error == 0 {
                     cx.see(Seen::Committed { offset });
                 }

@@ -6,6 +6,7 @@ pub mod consumer;
 pub mod fetched;
 pub mod members;
 pub mod producer;
+pub mod register;
 pub mod scanner;
 
 use std::collections::BTreeMap;

@@ -2,21 +2,12 @@
 //! one goes with it, and is not there for the next.
 
 use bytes::Bytes;
-use heddle_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
-use heddle_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
-use heddle_protocol::messages::{
-    GroupId, OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse, TopicName,
-};
-use heddle_protocol::text;
 
 use super::{find, found, is_definite};
 use crate::check::{Grouped, Seen};
-use crate::client::{Cx, Request, Role, UNKNOWN_TOPIC, is_retriable};
+use crate::client::{Cx, Request, Role, UNKNOWN_TOPIC, is_retriable, register};
 use crate::lies::Lie;
-use crate::wire;
 
-const COMMIT: (i16, i16) = (8, 9);
-const FETCH: (i16, i16) = (9, 8);
 const GROUP: &str = "renewer";
 /// Between two looks: time enough for a piece of a sweep. Milliseconds.
 const REST_MS: u64 = 20;
@@ -52,30 +43,8 @@ impl Renewer {
         Some((topic.name.clone(), topic.asked))
     }
 
-    fn commit(topic: &str, write: u64, correlation: i32) -> Bytes {
-        let offset = write as i64;
-        let partition = OffsetCommitRequestPartition::default().with_partition_index(0).with_committed_offset(offset);
-        let topic =
-            OffsetCommitRequestTopic::default().with_name(TopicName(text(topic))).with_partitions(vec![partition]);
-        let request = OffsetCommitRequest::default()
-            .with_group_id(GroupId(text(GROUP)))
-            .with_generation_id_or_member_epoch(-1)
-            .with_topics(vec![topic]);
-        wire::frame(COMMIT.0, COMMIT.1, correlation, &request)
-    }
-
-    fn fetch(topic: &str, correlation: i32) -> Bytes {
-        let topic =
-            OffsetFetchRequestTopics::default().with_name(TopicName(text(topic))).with_partition_indexes(vec![0]);
-        let group =
-            OffsetFetchRequestGroup::default().with_group_id(GroupId(text(GROUP))).with_topics(Some(vec![topic]));
-        wire::frame(FETCH.0, FETCH.1, correlation, &OffsetFetchRequest::default().with_groups(vec![group]))
-    }
-
     fn on_committed(answer: Bytes, write: u64, cx: &mut Cx<'_>) -> Result<i16, String> {
-        let response: OffsetCommitResponse = wire::read(answer, COMMIT.1)?;
-        let partition = response.topics.first().and_then(|topic| topic.partitions.first());
-        let error = partition.ok_or("no partition in OffsetCommit's answer")?.error_code;
+        let error = register::committed(answer)?;
         if error == 0 || is_definite(error) {
             cx.see(Seen::Grouped(Grouped::RenewedSettled { write }));
         }
@@ -83,22 +52,19 @@ impl Renewer {
     }
 
     fn on_fetched(&mut self, answer: Bytes, born: u64, cx: &mut Cx<'_>) -> Result<i16, String> {
-        let response: OffsetFetchResponse = wire::read(answer, FETCH.1)?;
-        let group = response.groups.first().ok_or("no group in OffsetFetch's answer")?;
-        let partition = group.topics.first().and_then(|topic| topic.partitions.first());
-        let error = partition.map_or(group.error_code, |partition| partition.error_code.max(group.error_code));
-        if error == 0 {
-            let offset = partition.ok_or("no partition in OffsetFetch's answer")?.committed_offset;
-            let mut write = u64::try_from(offset).ok();
-            if cx.lie == Some(Lie::OffsetsOutlive) {
-                write = write.or(self.last.map(|(write, _)| write));
-            }
-            let boot = cx.boot;
-            cx.see(Seen::Grouped(Grouped::RenewedFound { write, born, boot }));
-            self.is_clear = write.is_none_or(|write| self.last == Some((write, born)));
-            self.looks += usize::from(cx.draining);
+        let offset = match register::fetched(answer)? {
+            Ok(offset) => offset,
+            Err(error) => return Ok(error),
+        };
+        let mut write = u64::try_from(offset).ok();
+        if cx.lie == Some(Lie::OffsetsOutlive) {
+            write = write.or(self.last.map(|(write, _)| write));
         }
-        Ok(error)
+        let boot = cx.boot;
+        cx.see(Seen::Grouped(Grouped::RenewedFound { write, born, boot }));
+        self.is_clear = write.is_none_or(|write| self.last == Some((write, born)));
+        self.looks += usize::from(cx.draining);
+        Ok(0)
     }
 }
 
@@ -122,10 +88,10 @@ impl Role for Renewer {
             self.last = Some((write, born));
             self.asked = Some(Asked::Commit(write));
             cx.see(Seen::Grouped(Grouped::RenewedAsked { write }));
-            Renewer::commit(&topic, write, correlation)
+            register::commit(GROUP, &topic, write as i64, correlation)
         } else {
             self.asked = Some(Asked::Fetch(born));
-            Renewer::fetch(&topic, correlation)
+            register::fetch(GROUP, &topic, correlation)
         };
         Some(Request { frame, answered: true })
     }
