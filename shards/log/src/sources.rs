@@ -17,7 +17,7 @@ use crate::round::{Ahead, Asked, Run, SPANS_AT_WORK, Source, Stage};
 use crate::segment::{Index, SegmentKey, SpanKey};
 
 /// Spans being read at once: with fewer the disk is idle now and then, with more a reader of clients waits behind them.
-pub(crate) const READS_AT_ONCE: usize = 4;
+pub(crate) const READS_AT_ONCE: usize = 8;
 /// Spans in memory or on their way: while some are worked on, the next are there and those behind them are read.
 pub(crate) const SPANS_AHEAD: usize = READS_AT_ONCE + 2 * SPANS_AT_WORK;
 /// Their bytes; a single larger span is read alone.

@@ -9,17 +9,15 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use heddle_model::Mono;
 
 /// Bytes of reads that a core has under way at once; a larger read goes alone.
-const AT_ONCE_BYTES: usize = 1024 * 1024;
+const AT_ONCE_BYTES: usize = 2 * 1024 * 1024;
 /// Bytes that a read moves at once beside durable writes …
 const PIECE_BYTES: usize = 64 * 1024;
 /// … and of all reads of a core.
 const BESIDE_WRITES_BYTES: usize = 4 * PIECE_BYTES;
-/// So many durable writes of one core …
-const WRITES_FELT: u32 = 20;
-/// … within so long count as a client that waits: the seals of compacted segments come slower. Microseconds.
-const WINDOW_US: u64 = 250_000;
-/// As long after them reads stay small. Microseconds.
+/// As long after a durable write that clients may wait for reads stay small. Microseconds.
 const MEMORY_US: u64 = 1_000_000;
+/// That time is noted anew so much later, at the earliest. Microseconds.
+const NOTE_US: u64 = 250_000;
 
 /// The device under the data directory, which is what all cores share.
 #[derive(Default)]
@@ -35,9 +33,8 @@ pub(crate) struct Reads {
     under_way: usize,
     /// Slots of operations that wait, in order; one that has begun comes before those that have not.
     waiting: VecDeque<usize>,
-    /// When the window began, and this core's durable writes in it.
-    window: Mono,
-    writes: u32,
+    /// What clients had sent when this core last wrote durably. Bytes.
+    received: u64,
 }
 
 impl Device {
@@ -47,7 +44,7 @@ impl Device {
 
     /// Stored only now and then: all cores read it all the time.
     fn note_writes(&self, now: Mono) {
-        if self.written_until.load(Relaxed) < now.0 + MEMORY_US - WINDOW_US {
+        if self.written_until.load(Relaxed) < now.0 + MEMORY_US - NOTE_US {
             self.written_until.store(now.0 + MEMORY_US, Relaxed);
         }
     }
@@ -55,16 +52,14 @@ impl Device {
 
 impl Reads {
     pub(crate) fn new(device: Arc<Device>) -> Reads {
-        Reads { device, under_way: 0, waiting: VecDeque::new(), window: Mono(0), writes: 0 }
+        Reads { device, under_way: 0, waiting: VecDeque::new(), received: 0 }
     }
 
-    /// This core writes durably.
-    pub(crate) fn on_durable_write(&mut self, now: Mono) {
-        if now.since_us(self.window) >= WINDOW_US {
-            (self.window, self.writes) = (now, 0);
-        }
-        self.writes += 1;
-        if self.writes >= WRITES_FELT {
+    /// This core writes durably, and clients have sent it `received` bytes so far. If they sent nothing since the last
+    /// time, nobody waits for this: compaction seals what it wrote.
+    pub(crate) fn on_durable_write(&mut self, now: Mono, received: u64) {
+        if received != self.received {
+            self.received = received;
             self.device.note_writes(now);
         }
     }
@@ -116,7 +111,7 @@ mod tests {
     fn reads_are_large_while_nobody_writes_and_a_larger_one_goes_alone() {
         let device = Arc::<Device>::default();
         let now = Mono(5_000_000);
-        assert_eq!(asked(&mut eight_waiting(&device), now, 256 << 10), [256 << 10; 4]);
+        assert_eq!(asked(&mut eight_waiting(&device), now, 256 << 10), [256 << 10; 8]);
         assert_eq!(asked(&mut eight_waiting(&device), now, 3 << 20), [3 << 20]);
     }
 
@@ -125,21 +120,27 @@ mod tests {
         let device = Arc::<Device>::default();
         let (mut writer, mut reader) = (Reads::new(device.clone()), eight_waiting(&device));
         let begun = Mono(5_000_000);
-        (0..WRITES_FELT).for_each(|n| writer.on_durable_write(begun.plus_us(u64::from(n))));
+        writer.on_durable_write(begun, 1);
         assert_eq!(asked(&mut reader, begun.plus_us(MEMORY_US - 1), 256 << 10), [PIECE_BYTES; 4]);
         reader.on_piece(0, PIECE_BYTES);
         let (slot, bytes) = reader.next(begun.plus_us(10), |_| 192 << 10).unwrap();
         assert_eq!((slot, bytes), (0, PIECE_BYTES), "what has begun goes on first");
         (0..4).for_each(|_| reader.on_end(PIECE_BYTES));
-        let later = begun.plus_us(MEMORY_US + WRITES_FELT as u64);
+        let later = begun.plus_us(MEMORY_US);
         assert_eq!(asked(&mut reader, later, 256 << 10), [256 << 10; 4], "a second later");
     }
 
     #[test]
-    fn seals_now_and_then_are_no_client() {
+    fn writes_that_no_client_asked_for_are_not_felt() {
         let device = Arc::<Device>::default();
         let mut reads = eight_waiting(&device);
-        (0..100).for_each(|n| reads.on_durable_write(Mono(5_000_000 + n * WINDOW_US / 19)));
-        assert_eq!(asked(&mut reads, Mono(5_000_000 + 5 * WINDOW_US), 256 << 10).len(), 4);
+        reads.on_durable_write(Mono(0), 7);
+        let later = Mono(MEMORY_US);
+        reads.on_durable_write(later, 7);
+        assert_eq!(asked(&mut reads, later, 256 << 10), [256 << 10; 8]);
+        reads.on_durable_write(later, 8);
+        reads.on_end(8 * (256 << 10));
+        (0..8).for_each(|slot| reads.wait(slot));
+        assert_eq!(asked(&mut reads, later, 256 << 10), [PIECE_BYTES; 4]);
     }
 }

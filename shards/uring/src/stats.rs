@@ -9,6 +9,10 @@ impl Counter {
     pub(crate) fn add(&self, n: u64) {
         self.0.store(self.0.load(Relaxed) + n, Relaxed);
     }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
 }
 
 /// Bounds of the histogram of syncs. Microseconds.
