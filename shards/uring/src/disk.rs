@@ -225,7 +225,8 @@ impl Disk {
         }
         let (begun, is_read) = (step.clock.mono(), matches!(work, Work::Read { .. }));
         if matches!(work, Work::Write { durable: Some(_), .. }) {
-            self.reads.on_durable_write(begun, step.counters.received_bytes.get());
+            let heard = step.counters.received_bytes.get() + step.counters.mail_in.get();
+            self.reads.on_durable_write(begun, heard);
         }
         let slot = self.ops.insert(Op { token, file, at, done: 0, asked: 0, work, begun, trace });
         if is_read {

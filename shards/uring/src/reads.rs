@@ -33,8 +33,8 @@ pub(crate) struct Reads {
     under_way: usize,
     /// Slots of operations that wait, in order; one that has begun comes before those that have not.
     waiting: VecDeque<usize>,
-    /// What clients had sent when this core last wrote durably. Bytes.
-    received: u64,
+    /// What this core had heard when it last wrote durably.
+    heard: u64,
 }
 
 impl Device {
@@ -52,14 +52,14 @@ impl Device {
 
 impl Reads {
     pub(crate) fn new(device: Arc<Device>) -> Reads {
-        Reads { device, under_way: 0, waiting: VecDeque::new(), received: 0 }
+        Reads { device, under_way: 0, waiting: VecDeque::new(), heard: 0 }
     }
 
-    /// This core writes durably, and clients have sent it `received` bytes so far. If they sent nothing since the last
-    /// time, nobody waits for this: compaction seals what it wrote.
-    pub(crate) fn on_durable_write(&mut self, now: Mono, received: u64) {
-        if received != self.received {
-            self.received = received;
+    /// This core writes durably. `heard` grows with what clients and other cores, whose clients may wait, send it: if that
+    /// was nothing since the last time, nobody waits for this, as when compaction seals what it wrote.
+    pub(crate) fn on_durable_write(&mut self, now: Mono, heard: u64) {
+        if heard != self.heard {
+            self.heard = heard;
             self.device.note_writes(now);
         }
     }

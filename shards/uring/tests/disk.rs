@@ -2,7 +2,6 @@
 
 mod support;
 
-use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::time::Duration;
 
@@ -66,13 +65,10 @@ fn reads_that_wait_for_others_are_answered() {
     stage.end();
 }
 
-/// A client that may wait for the write has the reads come in pieces.
+/// Whoever sent mail may have a client that waits for the write: the reads come in pieces.
 #[test]
 fn reads_beside_durable_writes_are_whole() {
     let stage = Stage::new("pieces", 1);
-    let (mut client, _, conn) = stage.connect(stage.listen(ONE));
-    client.write_all(b"ask").unwrap();
-    stage.received(conn, 3);
     let (file, _) = stage.open(2, "w", OpenMode::Create).unwrap();
     written(stage.disk(DiskOp::Write { file, at: 0, buf: Blocks::zeroed(4096), durable: true }));
     let before = stage.stats()[0].completions;
