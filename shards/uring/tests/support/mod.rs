@@ -321,6 +321,11 @@ impl Stage {
             })
             .expect("it could begin");
         }
+        let left_behind = self.within(Duration::ZERO, |_, mail| match mail {
+            Mail::Warned(text) if text.contains("operations under way") => Some(text.clone()),
+            _ => None,
+        });
+        assert_eq!(left_behind, None);
         running.join().expect("all cores halt");
         let _ = std::fs::remove_dir_all(&self.dir);
     }
