@@ -118,7 +118,9 @@ pub struct CommitOffsets {
 #[derive(Clone, Debug)]
 pub struct OffsetToCommit {
     pub topic: TopicName,
-    /// Which topic whoever asks takes that name for.
+    /// Which topic whoever asks takes that name for. If whoever decides takes it for another, one of the two has not seen a
+    /// removal yet, and the commit is refused as Kafka's coordinator does with topics that it does not know: nobody would
+    /// forget the offset with its topic.
     pub topic_id: Option<TopicId>,
     pub partition: PartitionIndex,
     pub offset: Offset,

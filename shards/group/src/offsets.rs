@@ -64,11 +64,13 @@ impl Turn<'_> {
             metadata: offset.metadata.clone(),
             committed_at: self.context.now.wall.0,
         };
+        let known = self.context.topics.by_name(offset.topic.as_str()).map(|(id, _)| id);
+        if offset.topic_id.is_some() && known != offset.topic_id {
+            return Err(Refusal::UnknownTopicOrPartition);
+        }
         let key = Key::Offset { group: group.clone(), topic: offset.topic.clone(), partition: offset.partition };
         let expires_at = retention_ms.map(|ms| committed.committed_at.saturating_add(ms).max(0));
-        // Who asks and who decides may not see the same topics yet: only what both say is true for certain.
-        let known = self.context.topics.by_name(offset.topic.as_str()).map(|(id, _)| id);
-        self.write(key, Some(committed.encode(expires_at, known.filter(|known| offset.topic_id == Some(*known)))));
+        self.write(key, Some(committed.encode(expires_at, offset.topic_id)));
         Ok(())
     }
 

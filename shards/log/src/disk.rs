@@ -27,6 +27,7 @@ pub(crate) enum Op {
     List,
     OpenSide(SegmentKey),
     ReadSide(SegmentKey),
+    SyncSide(SegmentKey),
     /// A file of a segment that is no longer needed.
     Remove,
     RemoveTree,

@@ -58,6 +58,14 @@ pub(crate) struct Sealing {
     found: Vec<Segment>,
 }
 
+impl Loading {
+    /// Whether what a side file says may be there by a write that nobody waited for: a process that was killed wrote the
+    /// seal, and the machine went on. What is read must be durable before anything is removed because of it.
+    pub(crate) fn may_be_volatile(&self, side: &SideRead) -> bool {
+        matches!(self, Loading::Sealing(_)) && side.own.is_some()
+    }
+}
+
 impl Log {
     /// Read what the mark covers: list the directory, read the active segment's side file. `Output::Loaded` follows, or
     /// `Output::LoadFailed`. Does nothing if it is loaded or being loaded.

@@ -194,6 +194,7 @@ impl Log {
             Op::List => self.on_listed(result, out, events),
             Op::OpenSide(segment) => self.on_side_opened(segment, result, out, events),
             Op::ReadSide(segment) => self.on_side_read(segment, result, out, events),
+            Op::SyncSide(segment) => self.on_side_synced(segment, result, out, events),
             Op::Remove => self.on_removed(now, result, out),
             Op::RemoveTree => self.on_tree_removed(result, out, events),
             Op::SyncReplicas => self.on_replicas_synced(events),

@@ -166,8 +166,34 @@ impl Log {
         }
     }
 
-    /// Close the file and use what was read.
+    /// The file is read to its end, or cannot be.
     fn end_side(
+        &mut self,
+        key: SegmentKey,
+        ended: Result<(), SideFault>,
+        out: &mut Vec<Effect>,
+        events: &mut Vec<Output>,
+    ) {
+        let side = self.side_reads.get(&key).expect("a side file stays until it is read");
+        if ended.is_ok() && self.loading.may_be_volatile(side) {
+            return self.disk.start(Op::SyncSide(key), DiskOp::Sync { file: side.file }, out);
+        }
+        self.close_side(key, ended, out, events);
+    }
+
+    pub(crate) fn on_side_synced(
+        &mut self,
+        key: SegmentKey,
+        result: Result<Done, Failed>,
+        out: &mut Vec<Effect>,
+        events: &mut Vec<Output>,
+    ) {
+        let ended = result.map(|_| ()).map_err(|failed| SideFault::Io(failed.fault));
+        self.close_side(key, ended, out, events);
+    }
+
+    /// Close the file and use what was read.
+    fn close_side(
         &mut self,
         key: SegmentKey,
         ended: Result<(), SideFault>,

@@ -195,19 +195,28 @@ fn an_offset_without_a_topic_id_stays_with_the_name() {
     assert_eq!(left(&world), [("a".to_owned(), 0, 1), ("a".to_owned(), 1, 1)]);
 }
 
-/// Who asks sees another topic than who decides: nothing is said, and so nothing is lost later.
+/// Who asks sees another topic than who decides, or one that is gone: who writes that leaves it to the next topic of the
+/// name, if the older of the two is right.
 #[test]
-fn an_id_that_only_one_side_knows_is_not_written() {
+fn what_only_one_side_knows_is_not_committed_for() {
     let mut world = World::new();
     world.run("topic t 9");
     let id = world.topics.by_name("t").map(|(id, _)| id);
-    for (asked, written) in [(id, id), (Some(TopicId(1)), None), (None, None)] {
+    let commit_for = |asked: Option<TopicId>, world: &mut World| {
         let Ask::CommitOffsets(mut ask) = commit("g", 0..1) else { unreachable!("it is a commit") };
         ask.offsets[0].topic_id = asked;
         let decision = world.decide(Ask::CommitOffsets(ask), 1);
-        let value = decision.records[0].value.clone().expect("a commit");
-        assert_eq!(StoredOffset::decode(value, 0).expect("our own").topic_id, written);
-    }
+        let [(_, Answer::Committed(outcomes))] = &decision.answers[..] else { panic!("{:?}", decision.answers) };
+        let written = decision.records.first().map(|record| record.value.clone().expect("a commit"));
+        let named = written.map(|value| StoredOffset::decode(value, 0).expect("our own").topic_id);
+        (outcomes[0].2.clone(), named)
+    };
+    let refused = (Some(Refusal::UnknownTopicOrPartition), None);
+    assert_eq!(commit_for(id, &mut world), (None, Some(id)));
+    assert_eq!(commit_for(None, &mut world), (None, Some(None)));
+    assert_eq!(commit_for(Some(TopicId(1)), &mut world), refused);
+    world.run("drop-topic t");
+    assert_eq!(commit_for(id, &mut world), refused);
 }
 
 /// Many groups, many topics, and one group with many topics: a new leader looks through them a part at a time.

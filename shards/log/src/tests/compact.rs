@@ -234,6 +234,44 @@ fn a_crash_at_every_completion_changes_nothing_for_readers() {
     }
 }
 
+/// The process is killed at every completion, and the next one goes on with what it finds, removes what is replaced, and
+/// loses its power: a seal that was written and not flushed must not be what it had relied on.
+#[test]
+fn what_a_killed_process_left_unflushed_is_durable_before_it_counts() {
+    let mut whole = Keyed::new(2);
+    whole.fill(3, 40, 8);
+    assert!(whole.start());
+    let mut points = 0;
+    while whole.world.step() {
+        points += 1;
+    }
+    let mut refused = 0;
+    for point in 0..=points {
+        for seed in 0..8 {
+            let mut keyed = Keyed::new(2);
+            keyed.fill(3, 40, 8);
+            keyed.start();
+            (0..point).for_each(|_| _ = keyed.world.step());
+            keyed.world.disk.reseed(seed * 1000 + point);
+            keyed.world.restart(keyed.world.mark());
+            if seed == 0 {
+                keyed.world.disk.fail_writes_times(DIR, 1);
+                let fault = keyed.world.load_fault();
+                assert!(matches!(fault, None | Some(LoadFault::Io(_))), "{fault:?}");
+                refused += usize::from(fault.is_some());
+                keyed.world.disk.heal();
+            }
+            keyed.world.load();
+            assert!(keyed.world.log.is_loaded(), "{:?}", keyed.world.outputs);
+            while keyed.world.delete_step() {}
+            // The files that were removed are gone, or not.
+            keyed.world.crash_and_load(keyed.world.mark());
+            keyed.check();
+        }
+    }
+    assert!(refused > 0, "a seal that cannot be made durable is not relied on");
+}
+
 #[test]
 fn tombstones_go_after_their_time_and_not_before() {
     let mut keyed = Keyed::new(3);
