@@ -51,9 +51,12 @@ impl Log {
         debt
     }
 
-    /// Segments from the first on that may be written anew: closed, needed by no mark, old enough for
+    /// Segments from the first on that may be written anew: closed, needed by no mark, if dirty old enough for
     /// `min.compaction.lag.ms`, all their records final. Something always follows them, so that a reader who comes to
     /// where everything vanished finds a batch that leads on.
+    ///
+    /// What is clean waits no more, as in Kafka's `LogCleanerManager.cleanableOffsets`: one clean segment that says it is of
+    /// tomorrow, since the clock was ahead when it was written, would hold all behind it back until then.
     pub(crate) fn cleanable(&self, now_ms: i64, upto: Offset, settings: &TopicSettings) -> &[Segment] {
         let is_old = |segment: &Segment| {
             let lag_ms = settings.min_compaction_lag_ms;
@@ -63,7 +66,7 @@ impl Log {
             self.marked.is_some_and(|marked| segment.key < marked)
                 && segment.next <= upto
                 && segment.next < self.end
-                && is_old(segment)
+                && (segment.is_clean() || is_old(segment))
         };
         &self.sealed[..self.sealed.iter().take_while(may).count()]
     }

@@ -493,6 +493,23 @@ fn lags_hold_back_and_push() {
     assert!(!keyed.compact());
 }
 
+/// What is empty has only the time at which it was written, and the clock was ahead then.
+#[test]
+fn what_is_clean_holds_nothing_back_however_young() {
+    let mut keyed = Keyed::new(17);
+    let wall = keyed.world.now.wall;
+    keyed.world.now.wall = Wall(wall.0 + 864_000_000);
+    keyed.fill(71, 60, 5);
+    keyed.world.now.wall = wall;
+    keyed.world.settings.min_compaction_lag_ms = 700;
+    assert!(keyed.compact());
+    assert!(keyed.world.log.sealed.iter().any(|segment| segment.bytes == 0 && segment.newest_ms() > wall.0));
+    keyed.fill(72, 60, 5);
+    assert!(keyed.debt().is_due);
+    assert!(keyed.compact());
+    keyed.check_compacted();
+}
+
 #[test]
 fn reads_and_lookups_between_the_steps_see_one_state() {
     let mut keyed = Keyed::new(8);
