@@ -1,5 +1,5 @@
-//! one-owner: no two members of a KIP-848 group hold a partition at once. A member holds what it was given until it says
-//! that it gave it up, or until its session may have ended.
+//! one-owner: no two members of a group, of either protocol, hold a partition at once. A member holds what it was given until
+//! it says that it gave it up, or until its session may have ended.
 
 use std::collections::BTreeMap;
 

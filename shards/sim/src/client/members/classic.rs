@@ -57,6 +57,9 @@ pub struct Classic {
     session_ms: i32,
     /// When it said last what renews its session: not before that did this begin. Microseconds.
     alive_us: u64,
+    /// When the first request left of those to join that it sent since it was told a generation: any of them may be the one
+    /// by which it is in the next. Microseconds.
+    joining_us: Option<u64>,
     claims: Claims,
     /// The members, if this one leads.
     led: Vec<String>,
@@ -75,6 +78,7 @@ impl Classic {
             generation: -1,
             session_ms: i32::MAX,
             alive_us: 0,
+            joining_us: None,
             claims: Claims::new(group),
             led: Vec::new(),
             owned: Vec::new(),
@@ -94,6 +98,7 @@ impl Classic {
         let session_ms = [400, 1_000, 2_000][cx.dice.below(3) as usize];
         let is_new = self.member.is_empty() && self.instance.is_none();
         self.session_ms = if is_new { session_ms } else { self.session_ms.min(session_ms) };
+        self.joining_us.get_or_insert(cx.now_us);
         // Whoever joins has given up what it had.
         self.claims.give_up(cx);
         let request = JoinGroupRequest::default()
@@ -161,6 +166,7 @@ impl Classic {
         self.talk.offsets.forget();
         if !keep_id {
             self.member.clear();
+            (self.generation, self.joining_us) = (-1, None);
         }
     }
 
@@ -171,15 +177,33 @@ impl Classic {
         after(self.alive_us, self.session_ms).min(after(sent_us, REBALANCE_MS))
     }
 
-    fn on_joined(&mut self, answer: Bytes, cx: &mut Cx<'_>) -> Result<i16, String> {
+    /// When its session began at the earliest, by what it is told to a request to join that left then; `None`: not since it
+    /// was renewed last. To be told the generation that stands renews nothing, nor does to ask for one's assignment again
+    /// (Apache Kafka's `classicGroupJoinExistingMember`, `classicGroupSyncToClassicGroup`).
+    fn renewed_us(&self, told: &JoinGroupResponse, sent_us: u64) -> Option<u64> {
+        // Under a new id, or in a KIP-848 group, in which nobody leads, each join begins a session.
+        if told.member_id.as_str() != self.member || told.leader.is_empty() {
+            return Some(sent_us);
+        }
+        // A generation begins the sessions of all in it. Who leads one that it did not know has come for it, and so has who
+        // is in its first, or in a newer one; but static members are also in without coming, and in a group that was one of
+        // the other protocol all are, once it is read from its log.
+        let leads = told.leader == told.member_id;
+        let must_come = self.instance.is_none() && (self.talk.group == CLASSIC || self.generation < 0);
+        self.joining_us.filter(|_| told.generation_id > self.generation && (leads || must_come))
+    }
+
+    fn on_joined(&mut self, answer: Bytes, sent_us: u64, cx: &mut Cx<'_>) -> Result<i16, String> {
         let response: JoinGroupResponse = wire::read(answer, JOIN.1)?;
         if response.error_code == MEMBER_ID_REQUIRED {
-            self.member = response.member_id.to_string();
+            (self.member, self.joining_us) = (response.member_id.to_string(), None);
             return Ok(0);
         }
         if response.error_code != 0 {
             return Ok(response.error_code);
         }
+        self.alive_us = self.renewed_us(&response, sent_us).unwrap_or(self.alive_us);
+        self.joining_us = None;
         (self.member, self.generation) = (response.member_id.to_string(), response.generation_id);
         let leads = response.leader == response.member_id;
         let (group, member, generation) = (self.talk.group, &self.member, self.generation);
@@ -238,18 +262,17 @@ impl Member for Classic {
 
     fn on_own(&mut self, asked: &Own, answer: Bytes, cx: &mut Cx<'_>) -> Result<i16, String> {
         match asked {
-            Own::Join(sent_us) => {
-                self.alive_us = *sent_us;
-                self.on_joined(answer, cx)
-            }
+            Own::Join(sent_us) => self.on_joined(answer, *sent_us, cx),
             Own::Sync(sent_us) => self.on_synced(answer, *sent_us, cx),
             Own::Heartbeat(sent_us) => {
                 let mut error = wire::read::<HeartbeatResponse>(answer, HEARTBEAT.1)?.error_code;
                 if error == REBALANCE_IN_PROGRESS && cx.lies(Lie::RebalanceUntold, 95) {
                     error = 0;
                 }
-                if error == 0 && self.stage == Stage::In {
+                if error == 0 || error == REBALANCE_IN_PROGRESS {
                     self.alive_us = *sent_us;
+                }
+                if error == 0 && self.stage == Stage::In {
                     self.claims.go_on(self.until_us(*sent_us), cx);
                 }
                 Ok(error)
