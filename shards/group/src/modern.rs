@@ -164,8 +164,10 @@ impl<'a> Turn<'a> {
         self.end_consumer_group(id, group);
         live.start_sessions(&mut self.soft.timers, self.context.now.mono);
         self.soft.live.insert(id.clone(), live);
+        let context = self.context;
         self.with_classic(id, |classic| {
             classic.persist();
+            group.note_what_is_held(classic.group, context);
             classic.prepare_rebalance();
         });
     }

@@ -209,4 +209,15 @@ impl ConsumerGroup {
         group.learn_subscriptions();
         group
     }
+
+    /// What the members of the group that this one became hold until they join again: the targets, which its record names
+    /// as in Apache Kafka, they have not heard of. A member of the new protocol that comes before they do waits until they
+    /// have given that up. Kafka takes the targets for what they hold, so that for a while two hold a partition.
+    pub(crate) fn note_what_is_held(&self, downgraded: &mut ClassicGroup, context: Context<'_>) {
+        for (id, member) in &mut downgraded.members {
+            let Some(Member { wish, current }) = self.members.get(id) else { continue };
+            let held: Partitions = current.assigned.iter().chain(current.revoking.iter()).collect();
+            member.assignment = assignment_for(wish, &held, context);
+        }
+    }
 }
