@@ -74,9 +74,9 @@ impl Life {
         while let Some(effect) = effects.pop() {
             match effect {
                 Effect::Disk { token, op } => self.disk.submit(token, op),
-                Effect::Work { run, .. } => {
+                Effect::Work { token, run } => {
                     let mut events = Vec::new();
-                    self.log.on_worked(Some(run()), &mut effects, &mut events);
+                    self.log.on_worked(token.seq, Some(run()), &mut effects, &mut events);
                     self.take(events);
                 }
                 _ => panic!("a log asks the disk, and for work"),

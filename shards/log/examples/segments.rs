@@ -128,9 +128,9 @@ impl World {
                     let now = self.now;
                     self.timed(|world| world.log.on_disk(now, seq, result, &mut effects, &mut events));
                 }
-                Effect::Work { run, .. } => {
+                Effect::Work { token: Token { seq, .. }, run } => {
                     let product = run();
-                    self.timed(|world| world.log.on_worked(Some(product), &mut effects, &mut events));
+                    self.timed(|world| world.log.on_worked(seq, Some(product), &mut effects, &mut events));
                 }
                 _ => panic!("a log has effects on the disk, and work, only"),
             }

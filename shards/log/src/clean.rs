@@ -58,6 +58,83 @@ fn is_opaque(header: &Header) -> bool {
     header.is_control() || header.is_transactional()
 }
 
+/// What the map is told of one batch.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct BatchKeys {
+    pub(crate) base: Offset,
+    pub(crate) next: Offset,
+    /// It holds records that are not told of, and that stay as they are.
+    pub(crate) is_partial: bool,
+    /// The keys of the others, and where these stand, in order.
+    pub(crate) keys: Vec<Hashed>,
+    pub(crate) offsets: Vec<Offset>,
+}
+
+impl BatchKeys {
+    /// Of another batch, of which nothing is told yet.
+    pub(crate) fn begin(&mut self, base: Offset, next: Offset, is_partial: bool) {
+        (self.base, self.next, self.is_partial) = (base, next, is_partial);
+        self.keys.clear();
+        self.offsets.clear();
+    }
+
+    /// What stands in a batch whose header was given to `begin`.
+    fn read(&mut self, header: &Header, batch: &Bytes) {
+        let Ok(unpacked) = payload(batch, BATCH_BYTES_MAX) else {
+            self.is_partial = true;
+            return;
+        };
+        for record in records(&unpacked, header.count) {
+            let Ok(record) = record else {
+                self.is_partial = true;
+                return;
+            };
+            if let Some(key) = record.key {
+                self.keys.push(Hashed::of(key));
+                self.offsets.push(header.base_offset.plus(i64::from(record.offset_delta)));
+            }
+        }
+    }
+
+    /// Note the keys of the records from `from` on.
+    pub(crate) fn note(&self, map: &mut KeyMap, rules: &Rules, from: Offset) -> Mapped {
+        if self.base < from || self.is_partial || rules.live.contains(&self.base) {
+            map.keep_span();
+        }
+        let first = self.offsets.partition_point(|offset| *offset < from);
+        map.fetch(&self.keys[first..]);
+        for (key, offset) in self.keys.iter().zip(&self.offsets).skip(first) {
+            if !map.note(*key, *offset) {
+                map.keep_span();
+                return Mapped::Upto(*offset);
+            }
+        }
+        Mapped::All
+    }
+}
+
+/// Have `act` look at the keys of each of a span's batches that ends beyond `from`, until it has seen enough.
+pub(crate) fn each_batch(
+    bytes: &Bytes,
+    span: &Span,
+    from: Offset,
+    mut act: impl FnMut(&BatchKeys) -> Mapped,
+) -> Result<Mapped, Unreadable> {
+    let mut keys = BatchKeys::default();
+    for batch in batches(content(bytes, span)?) {
+        let (header, batch) = batch.map_err(|_| NO_BATCHES)?;
+        keys.begin(header.base_offset, header.next_offset(), is_opaque(&header));
+        if keys.next > from && !keys.is_partial {
+            keys.read(&header, &bytes.slice_ref(batch));
+        }
+        let mapped = act(&keys);
+        if mapped != Mapped::All {
+            return Ok(mapped);
+        }
+    }
+    Ok(Mapped::All)
+}
+
 /// Note the keys of a span's records from `from` on.
 pub(crate) fn map_span(
     map: &mut KeyMap,
@@ -67,41 +144,7 @@ pub(crate) fn map_span(
     from: Offset,
 ) -> Result<Mapped, Unreadable> {
     map.begin_span(span.base, span.next);
-    let (mut keys, mut offsets) = (Vec::new(), Vec::new());
-    for batch in batches(content(bytes, span)?) {
-        let (header, batch) = batch.map_err(|_| NO_BATCHES)?;
-        if header.base_offset < from || is_opaque(&header) || rules.live.contains(&header.base_offset) {
-            map.keep_span();
-        }
-        if header.next_offset() <= from || is_opaque(&header) {
-            continue;
-        }
-        let Ok(unpacked) = payload(&bytes.slice_ref(batch), BATCH_BYTES_MAX) else {
-            map.keep_span();
-            continue;
-        };
-        keys.clear();
-        offsets.clear();
-        for record in records(&unpacked, header.count) {
-            let Ok(record) = record else {
-                map.keep_span();
-                break;
-            };
-            let offset = header.base_offset.plus(i64::from(record.offset_delta));
-            if let Some(key) = record.key.filter(|_| offset >= from) {
-                keys.push(Hashed::of(key));
-                offsets.push(offset);
-            }
-        }
-        map.fetch(&keys);
-        for (key, offset) in keys.iter().zip(&offsets) {
-            if !map.note(*key, *offset) {
-                map.keep_span();
-                return Ok(Mapped::Upto(*offset));
-            }
-        }
-    }
-    Ok(Mapped::All)
+    each_batch(bytes, span, from, |keys| keys.note(map, rules, from))
 }
 
 /// What stays of a span. `drop_tombstones`: everything that they deleted went long ago. `opaque` is set once a batch was

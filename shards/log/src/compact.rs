@@ -1,7 +1,8 @@
 //! Compaction: of each key the newest record stays (RULES B). Local, below the mark, in closed segments only.
 //!
 //! ```text
-//! Map      the newest offset of each key of the segments that are dirty, into a map of bounded size
+//! Map      the newest offset of each key of the segments that are dirty, into a map of bounded size: of spans that have
+//!          a digest from that, the others are read
 //! Create   the files of one output, for a group of neighbouring segments from the log's start on
 //! Copy     span by span: what stays goes into spans of the output
 //! Sync     the output's bytes

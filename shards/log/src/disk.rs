@@ -32,9 +32,19 @@ pub(crate) enum Op {
     Remove,
     RemoveTree,
     SyncReplicas,
+    /// Of `.keys` files.
+    OpenKeys(FileKey),
+    WriteKeys {
+        key: SegmentKey,
+        end: u64,
+    },
     /// Compaction's.
     CompactOpen(FileKey),
     CompactRead(SpanKey),
+    CompactPage {
+        key: SegmentKey,
+        at: u64,
+    },
     CompactWrite,
     CompactSync,
     CompactNames,
@@ -170,7 +180,7 @@ impl Disk {
 
     /// Whether anything is under way on the segment's files.
     pub(crate) fn in_use(&self, segment: SegmentKey) -> bool {
-        [Part::Log, Part::Side]
+        Part::ALL
             .iter()
             .filter_map(|part| self.files.get(&FileKey { segment, part: *part }))
             .any(|handle| handle.uses > 0 || handle.state == State::Opening)
@@ -178,7 +188,7 @@ impl Disk {
 
     /// Close the segment's files that are not in use.
     pub(crate) fn close(&mut self, segment: SegmentKey, out: &mut Vec<Effect>) {
-        for part in [Part::Log, Part::Side] {
+        for part in Part::ALL {
             let key = FileKey { segment, part };
             let quiet = |handle: &&Handle| handle.uses == 0 && handle.state == State::Open;
             if let Some(file) = self.files.get(&key).filter(quiet).map(|handle| handle.file) {

@@ -1,9 +1,8 @@
 //! The newest offset of each key, in memory that was handed in: a table of fixed size that may become full. Beside it, how
 //! many of these newest records each span holds: a span without any need not be read again.
 
-use std::hash::{DefaultHasher, Hasher};
-
 use heddle_model::Offset;
+use siphasher::sip128::SipHasher13;
 
 /// 111 bits of hash of the key, in the low `SPAN_BITS` of the second word the number of the span that holds the record,
 /// then the offset plus one. All zero is an empty slot.
@@ -20,6 +19,7 @@ const NO_SPAN: u64 = (1 << SPAN_BITS) - 1;
 const SPANS_MAX: usize = NO_SPAN as usize;
 
 /// A span whose records were noted.
+#[cfg_attr(test, derive(PartialEq))]
 struct Noted {
     next: Offset,
     /// Records in it that are the newest of their keys.
@@ -30,6 +30,7 @@ struct Noted {
 
 /// Keys stand in it by 111 bits of hash: two keys that share them all would count as one, as in Kafka those that share
 /// 128 do. Among a million keys there are two in one case of 10^22.
+#[cfg_attr(test, derive(PartialEq))]
 pub(crate) struct KeyMap {
     slots: Vec<Slot>,
     len: usize,
@@ -42,15 +43,27 @@ pub(crate) struct KeyMap {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Hashed([u64; 2]);
 
+/// Bytes of a key's hash together with a small number.
+pub(crate) const HASHED_BYTES: usize = 16;
+/// The largest number that goes with it.
+pub(crate) const BESIDE_MAX: u64 = NO_SPAN;
+
 impl Hashed {
     pub(crate) fn of(key: &[u8]) -> Hashed {
-        let hash = |salt: u8| {
-            let mut hasher = DefaultHasher::new();
-            hasher.write_u8(salt);
-            hasher.write(key);
-            hasher.finish()
-        };
-        Hashed([hash(1), hash(2) & !NO_SPAN])
+        let hash = SipHasher13::new().hash(key);
+        Hashed([hash.h1, hash.h2 & !NO_SPAN])
+    }
+
+    /// The hash and a number of at most `BESIDE_MAX` in the bits that it leaves free.
+    pub(crate) fn to_bytes(self, beside: u64) -> [u8; HASHED_BYTES] {
+        assert!(beside <= BESIDE_MAX, "it takes bits of the hash");
+        (u128::from(self.0[0]) | u128::from(self.0[1] | beside) << 64).to_le_bytes()
+    }
+
+    pub(crate) fn from_bytes(bytes: [u8; HASHED_BYTES]) -> (Hashed, u64) {
+        let both = u128::from_le_bytes(bytes);
+        let (low, high) = (both as u64, (both >> 64) as u64);
+        (Hashed([low, high & !NO_SPAN]), high & NO_SPAN)
     }
 }
 
@@ -175,6 +188,18 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// They stand on disks: no version may hash otherwise.
+    #[test]
+    fn hashes_stay_the_same() {
+        let bytes = Hashed::of(b"key").to_bytes(5);
+        assert_eq!(Hashed::from_bytes(bytes), (Hashed::of(b"key"), 5));
+        let hex = |bytes: [u8; HASHED_BYTES]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        assert_eq!(
+            (hex(bytes), hex(Hashed::of(b"").to_bytes(0))),
+            ("15a064b5394e551f050016ffc40f0a88".to_owned(), "0db4d9615d9334210000fa31d05e1cb9".to_owned())
+        );
     }
 
     #[test]

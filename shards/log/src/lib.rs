@@ -6,8 +6,8 @@
 //!
 //! # What is on the disk
 //!
-//! `replicas/<replica>-<store>/<base offset, 20 digits>-<generation>.log` and `.side`. Integers are little-endian,
-//! batches stay as Kafka writes them.
+//! `replicas/<replica>-<store>/<base offset, 20 digits>-<generation>.log` and `.side`, of compacted topics also `.keys`.
+//! Integers are little-endian, batches stay as Kafka writes them.
 //!
 //! A segment (`.log`) is a row of *spans*. A span is whole record batches, at most `SPAN_BYTES` (one larger batch
 //! travels alone), begins on a block boundary and is filled with zeros up to one. It is the unit of writing, of cold
@@ -51,6 +51,11 @@
 //! was replaced since, or pass over it, so loading looks into side files that no list names: of each range the highest
 //! sealed generation counts, and everything else is removed.
 //!
+//! To know which keys stand where, a round would have to read all that is new. So the spans of a compacted topic are
+//! digested once they are written, off the turn: a hash of each record's key and its offset, in pages of the `.keys`
+//! file (`digest.rs`, `pages.rs`). Nothing relies on it: a span of which it does not speak, by place and checksum, is
+//! read.
+//!
 //! # Settling, and where it departs from the first sketch
 //!
 //! * Spans begin on block boundaries, and so do side records: no block that holds marked bytes is ever rewritten, and
@@ -67,6 +72,8 @@ mod cache;
 mod clean;
 mod compact;
 mod debt;
+mod digest;
+mod digesting;
 mod disk;
 mod ends;
 mod group;
@@ -78,6 +85,7 @@ mod lookup;
 mod names;
 mod output;
 mod packing;
+mod pages;
 mod piece;
 mod plan;
 mod prepare;
@@ -100,4 +108,5 @@ mod write;
 pub use ask::{Companion, Found, Identity, LoadFault, Output, ReadFault};
 pub use compact::COMPACTION_WORK;
 pub use debt::Debt;
+pub use digesting::DIGEST_WORK;
 pub use log::Log;

@@ -243,7 +243,11 @@ impl Log {
         self.lists = Lists::loaded(active.key, chain, replaced, |link| self.sealed.holds(link));
         for file in &files {
             let known = file.key == active.key || self.sealed.holds(file.key) || self.removal.holds(file.key);
-            if !known && self.lists.needs(file.key) {
+            let is_needed = self.lists.needs(file.key);
+            if file.part == Part::Keys && (known || is_needed) {
+                self.digesting.get_or_insert_default().found(file.key, file.len);
+            }
+            if !known && is_needed {
                 self.removal.add_replaced(file.key);
             } else if !known {
                 self.removal.add_stray(vec![self.disk.path(file.key, file.part)]);

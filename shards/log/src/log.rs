@@ -8,6 +8,7 @@ use heddle_model::{Mark, Now, Offset, TailBatch, TrustedClock};
 use crate::ask::{Identity, Output, ReadFault};
 use crate::cache::Cache;
 use crate::compact::Compaction;
+use crate::digesting::Digesting;
 use crate::disk::{Disk, Op};
 use crate::lists::Lists;
 use crate::load::Loading;
@@ -45,6 +46,8 @@ pub struct Log {
     pub(crate) side_reads: BTreeMap<SegmentKey, Box<SideRead>>,
     pub(crate) removal: Removal,
     pub(crate) compaction: Compaction,
+    /// `None` until a topic is compacted: most never are.
+    pub(crate) digesting: Option<Box<Digesting>>,
     /// The segment that the last durable mark names; it and later ones are needed to load.
     pub(crate) marked: Option<SegmentKey>,
     pub(crate) clock: TrustedClock,
@@ -72,6 +75,7 @@ impl Log {
             side_reads: BTreeMap::new(),
             removal: Removal::default(),
             compaction: Compaction::default(),
+            digesting: None,
             marked: None,
             clock: TrustedClock::default(),
         }
@@ -195,10 +199,13 @@ impl Log {
             Op::OpenSide(segment) => self.on_side_opened(segment, result, out, events),
             Op::ReadSide(segment) => self.on_side_read(segment, result, out, events),
             Op::SyncSide(segment) => self.on_side_synced(segment, result, out, events),
+            Op::OpenKeys(file) => self.on_keys_opened(file, result, out),
+            Op::WriteKeys { key, end } => self.on_keys_written(key, end, result, out),
             Op::Remove => self.on_removed(now, result, out),
             Op::RemoveTree => self.on_tree_removed(result, out, events),
             Op::SyncReplicas => self.on_replicas_synced(events),
             Op::CompactOpen(file) => self.on_compact_opened(file, result, out),
+            Op::CompactPage { key, at } => self.on_page_read(key, at, result),
             Op::CompactRead(_) | Op::CompactWrite | Op::CompactSync | Op::CompactNames | Op::CompactSeal => {
                 self.on_compact_done(op, result)
             }
@@ -216,8 +223,9 @@ impl Log {
         freed + self.sealed.evict(want.saturating_sub(freed))
     }
 
-    /// Close files that were not used since the last call.
+    /// Close files that were not used since the last call, and write down what memory held for none.
     pub fn close_idle(&mut self, out: &mut Vec<Effect>) {
+        self.close_idle_page(out);
         let settling = self.active.as_ref().map(|active| active.key).filter(|_| self.settling.is_writing());
         self.disk.close_idle(|key| settling == Some(key) || self.compaction.writes(key), out);
     }

@@ -8,18 +8,23 @@ use crate::segment::SegmentKey;
 /// The directory of all replicas, below the data directory.
 pub(crate) const REPLICAS: &str = "replicas";
 
-/// The two files of a segment.
+/// The files of a segment.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Part {
     Log,
     Side,
+    /// Digests of its spans, if its topic was compacted when they were written. Nothing in it is needed.
+    Keys,
 }
 
 impl Part {
+    pub(crate) const ALL: [Part; 3] = [Part::Log, Part::Side, Part::Keys];
+
     fn extension(self) -> &'static str {
         match self {
             Part::Log => "log",
             Part::Side => "side",
+            Part::Keys => "keys",
         }
     }
 }
@@ -38,6 +43,7 @@ pub(crate) fn parse(name: &str) -> Option<(SegmentKey, Part)> {
     let part = match extension {
         "log" => Part::Log,
         "side" => Part::Side,
+        "keys" => Part::Keys,
         _ => return None,
     };
     let (base, generation) = stem.split_once('-')?;
@@ -60,7 +66,7 @@ mod tests {
         let id = Identity { owner: 1, replica: ReplicaNumber(7), store: 2 };
         for (base, generation) in [(0, 0), (i64::MAX, u32::MAX), (123_456, 3)] {
             let key = SegmentKey { base: Offset(base), generation };
-            for part in [Part::Log, Part::Side] {
+            for part in Part::ALL {
                 let path = path(&id, key, part);
                 let name = path.strip_prefix("replicas/7-2/").expect("the directory comes first");
                 assert_eq!(parse(name), Some((key, part)));

@@ -8,14 +8,19 @@ use heddle_border::Blocks;
 use heddle_model::Offset;
 
 use crate::clean::{Mapped, Rules, Unreadable, map_span, retain_span};
+use crate::digest::map_digest;
 use crate::keymap::KeyMap;
 use crate::packing::{Packing, Stock};
 use crate::segment::Span;
 
-/// The bytes of a span, filling included: in memory of the round, or the cache's own.
+/// A span, or what is known of it.
 pub(crate) enum Fetched {
+    /// Its bytes, filling included, in memory of the round …
     Read(Blocks),
+    /// … or the cache's own.
     Cached(Bytes),
+    /// Its digest, which is all that a map needs.
+    Digest(Bytes),
 }
 
 /// Keeps the memory of what was read while a part of it is in use.
@@ -31,7 +36,7 @@ impl Fetched {
     /// Have `act` look at the bytes. Their memory goes to the stock unless `act` kept some of it.
     fn lend<T>(self, stock: &mut Stock, act: impl FnOnce(&Bytes, &mut Stock) -> T) -> T {
         match self {
-            Fetched::Cached(bytes) => act(&bytes, stock),
+            Fetched::Cached(bytes) | Fetched::Digest(bytes) => act(&bytes, stock),
             Fetched::Read(blocks) => {
                 let blocks = Arc::new(blocks);
                 let bytes = Bytes::from_owner(Lent(blocks.clone()));
@@ -81,8 +86,12 @@ impl Piece {
             Act::Map { from } => {
                 let mut mapped = Ok(Mapped::All);
                 for (span, fetched) in spans {
-                    let noted = fetched.lend(&mut stock, |bytes, _| map_span(&mut map, bytes, &span, &rules, from));
-                    mapped = noted.map_err(|unreadable| in_words(&span, unreadable));
+                    mapped = match fetched {
+                        Fetched::Digest(digest) => Ok(map_digest(&mut map, &digest, &span, &rules, from)),
+                        fetched => fetched
+                            .lend(&mut stock, |bytes, _| map_span(&mut map, bytes, &span, &rules, from))
+                            .map_err(|unreadable| in_words(&span, unreadable)),
+                    };
                     if mapped != Ok(Mapped::All) {
                         break;
                     }

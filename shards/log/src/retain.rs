@@ -208,7 +208,9 @@ impl Log {
         let paths = match doomed.segment {
             Some(key) => {
                 self.removal.segments.remove(&key);
-                vec![self.disk.path(key, Part::Log), self.disk.path(key, Part::Side)]
+                let has_keys = self.digesting.as_mut().is_some_and(|digesting| digesting.forget(key));
+                let parts = Part::ALL.into_iter().filter(|part| *part != Part::Keys || has_keys);
+                parts.map(|part| self.disk.path(key, part)).collect()
             }
             None => doomed.paths,
         };

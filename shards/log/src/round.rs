@@ -11,6 +11,7 @@ use crate::group::{Group, seconds};
 use crate::keymap::KeyMap;
 use crate::names::Part;
 use crate::packing::{Packing, Stock};
+use crate::pages::Pages;
 use crate::piece::{Act, Came, Fetched, Outcome, Piece};
 use crate::segment::{NO_TIMESTAMP, Segment, SegmentKey, Span, SpanKey};
 use crate::side::Record;
@@ -82,6 +83,8 @@ pub(crate) struct Source {
     /// How many are worked on.
     pub(crate) at_work: usize,
     pub(crate) drop_tombstones: bool,
+    /// What is known of its spans without reading them; of use to a map only.
+    pub(crate) pages: Option<Pages>,
 }
 
 /// A span on its way, with its bytes once they are there and until they are worked on.

@@ -2,19 +2,21 @@
 
 use std::collections::VecDeque;
 
-use heddle_border::{DiskOp, Effect, OpenMode, Product, Token};
+use heddle_border::{DiskOp, Done, Effect, Failed, OpenMode, Product, Token};
 use heddle_model::Offset;
 use heddle_model::limits::SPAN_BYTES;
 
 use crate::Log;
 use crate::ask::Output;
 use crate::compact::{COMPACTION_WORK, Step};
+use crate::digesting::DIGEST_WORK;
 use crate::disk::{FileKey, Op};
 use crate::group::Group;
 use crate::names::Part;
+use crate::pages::{Pages, Said};
 use crate::piece::{Fetched, Piece};
 use crate::round::{Ahead, Asked, Run, SPANS_AT_WORK, Source, Stage};
-use crate::segment::{Index, SegmentKey, SpanKey};
+use crate::segment::{Index, SegmentKey, Span, SpanKey};
 
 /// Spans being read at once: with fewer the disk is idle now and then, with more a reader of clients waits behind them.
 pub(crate) const READS_AT_ONCE: usize = 8;
@@ -50,6 +52,7 @@ impl Log {
             Index::Known { hole: Some(_), .. } => Step::Failed(format!("the index of segment {} is damaged", key.base)),
             Index::Known { spans, hole: None } => {
                 run.asked = None;
+                let pages = self.keys_bytes(key).filter(|_| run.stage == Stage::Map).map(Pages::new);
                 let aged_ms = run.now_ms.saturating_sub(i64::from(segment.cleaned_s) * 1000);
                 run.source = Some(Source {
                     key,
@@ -57,6 +60,7 @@ impl Log {
                     ahead: VecDeque::new(),
                     at_work: 0,
                     drop_tombstones: segment.is_clean() && aged_ms >= run.delete_retention_ms,
+                    pages,
                 });
                 Step::Again
             }
@@ -94,43 +98,101 @@ impl Log {
     }
 
     fn read_sources_ahead(&mut self, run: &mut Run, out: &mut Vec<Effect>) -> Result<(), String> {
+        self.read_pages_ahead(run, out);
         let source = run.source.as_mut().expect("checked by who asks");
-        let key = source.key;
-        if !self.sealed.holds(key) {
+        if !self.sealed.holds(source.key) {
             // It fell below the log start meanwhile, and nothing of it is missed.
             source.unread.clear();
         }
-        let file = FileKey { segment: key, part: Part::Log };
-        while let Some(span) = source.unread.front().copied() {
+        while let Some(source) = run.source.as_mut()
+            && let Some(span) = source.unread.front().copied()
+        {
             let bytes = source.ahead.iter().map(|ahead| ahead.span.padded()).sum::<usize>();
             let has_room =
                 source.ahead.len() < SPANS_AHEAD && bytes + span.padded() <= BYTES_AHEAD && run.reads < READS_AT_ONCE;
             if !source.ahead.is_empty() && !has_room {
                 return Ok(());
             }
-            let place = SpanKey { segment: key, at: span.at };
-            let bytes = self.cache.get(place).map(Fetched::Cached);
-            if bytes.is_none() && !self.disk.is_open(file) {
-                if self.disk.is_known(file) {
-                    return Ok(());
-                }
-                if run.asked == Some(Asked::Open(key)) {
-                    return Err(format!("segment {} cannot be opened", key.base));
-                }
-                run.asked = Some(Asked::Open(key));
-                self.disk.open(Op::Open(file), file, OpenMode::ReadOnly, out);
+            let place = SpanKey { segment: source.key, at: span.at };
+            let fetched = match source.pages.as_mut().map_or(Said::Nothing, |pages| pages.said_of(&span)) {
+                Said::Digest(digest) => Some(Fetched::Digest(digest)),
+                Said::NotYet if self.read_pages_ahead(run, out) => continue,
+                Said::NotYet => return Ok(()),
+                Said::Nothing => self.cache.get(place).map(Fetched::Cached),
+            };
+            if fetched.is_none() && !self.read_source(run, span, out)? {
                 return Ok(());
             }
-            if bytes.is_none() {
-                run.asked = None;
-                run.reads += 1;
-                let (at, buf) = (span.at, run.stock.take(span.padded()));
-                self.disk.start_on(Op::CompactRead(place), file, |file| DiskOp::Read { file, at, buf }, out);
-            }
+            let source = run.source.as_mut().expect("it was there a line ago");
             source.unread.pop_front();
-            source.ahead.push_back(Ahead { span, bytes });
+            source.ahead.push_back(Ahead { span, bytes: fetched });
         }
         Ok(())
+    }
+
+    /// Ask for a span's bytes. False: the file is not open yet.
+    fn read_source(&mut self, run: &mut Run, span: Span, out: &mut Vec<Effect>) -> Result<bool, String> {
+        let key = run.source.as_ref().expect("a span is of a source").key;
+        let file = FileKey { segment: key, part: Part::Log };
+        if !self.disk.is_open(file) {
+            if self.disk.is_known(file) {
+                return Ok(false);
+            }
+            if run.asked == Some(Asked::Open(key)) {
+                return Err(format!("segment {} cannot be opened", key.base));
+            }
+            run.asked = Some(Asked::Open(key));
+            self.disk.open(Op::Open(file), file, OpenMode::ReadOnly, out);
+            return Ok(false);
+        }
+        run.asked = None;
+        run.reads += 1;
+        let (at, buf) = (span.at, run.stock.take(span.padded()));
+        let op = Op::CompactRead(SpanKey { segment: key, at });
+        self.disk.start_on(op, file, |file| DiskOp::Read { file, at, buf }, out);
+        Ok(true)
+    }
+
+    /// Ask for the next pages of the source's digests. Whether one was asked for.
+    fn read_pages_ahead(&mut self, run: &mut Run, out: &mut Vec<Effect>) -> bool {
+        let source = run.source.as_mut().expect("who reads ahead has a source");
+        let Some(pages) = source.pages.as_mut() else { return false };
+        let (key, file) = (source.key, FileKey { segment: source.key, part: Part::Keys });
+        if !self.disk.is_open(file) {
+            if pages.wants_read() && !self.disk.is_known(file) {
+                self.open_keys(key, out);
+            }
+            return false;
+        }
+        let before = run.reads;
+        while let Some((at, bytes)) = pages.next_read() {
+            run.reads += 1;
+            let buf = run.stock.take(bytes);
+            self.disk.start_on(Op::CompactPage { key, at }, file, |file| DiskOp::Read { file, at, buf }, out);
+        }
+        run.reads > before
+    }
+
+    /// What cannot be read says nothing.
+    pub(crate) fn on_page_read(&mut self, key: SegmentKey, at: u64, result: Result<Done, Failed>) {
+        let Some(run) = self.compaction.run.as_mut() else { return };
+        run.reads -= 1;
+        let source = run.source.as_mut().filter(|source| source.key == key);
+        let pages = source.and_then(|source| source.pages.as_mut());
+        match result {
+            Ok(Done::Read { buf, len }) => {
+                pages.into_iter().for_each(|pages| pages.came(at, &buf[..len], &self.disk.id, key));
+                run.stock.give(buf);
+            }
+            _ => pages.into_iter().for_each(|pages| pages.came(at, &[], &self.disk.id, key)),
+        }
+    }
+
+    /// The segment's digests cannot be had.
+    pub(crate) fn give_up_pages(&mut self, key: SegmentKey) {
+        let source = self.compaction.run.as_mut().and_then(|run| run.source.as_mut());
+        let pages = source.filter(|source| source.key == key).and_then(|source| source.pages.as_mut());
+        pages.into_iter().for_each(Pages::give_up);
     }
 
     fn start_work(&mut self, piece: Piece, out: &mut Vec<Effect>) {
@@ -139,8 +201,11 @@ impl Log {
         out.push(Effect::Work { token, run: Box::new(|| Product::new(piece.run())) });
     }
 
-    /// Work off the turn ended; `None`: it panicked.
-    pub fn on_worked(&mut self, result: Option<Product>, out: &mut Vec<Effect>, events: &mut Vec<Output>) {
+    /// Work off the turn ended, that of this number; `None`: it panicked.
+    pub fn on_worked(&mut self, work: u32, result: Option<Product>, out: &mut Vec<Effect>, events: &mut Vec<Output>) {
+        if work == DIGEST_WORK {
+            return self.on_digested(result, out);
+        }
         assert!(std::mem::take(&mut self.compaction.working), "work is answered once");
         // Of a round that ended only its map was left.
         let Some(run) = self.compaction.run.as_mut() else { return };

@@ -108,6 +108,7 @@ impl Log {
             }
         }
         self.give(events);
+        self.digest_more(out);
         self.pump(out);
     }
 
@@ -131,6 +132,9 @@ impl Log {
                 side_bytes: active.side_bytes,
             }));
             let round = self.settling.rounds.pop_front().expect("it was there a line ago");
+            if let Some(digesting) = &mut self.digesting {
+                digesting.take(&round);
+            }
             self.settling.waiting.push_back(Given { end: round.end, spans: round.written });
         }
     }

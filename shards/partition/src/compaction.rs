@@ -57,9 +57,9 @@ impl Replica {
         self.last_stable().min(self.group.commit())
     }
 
-    pub(crate) fn on_compaction_worked(&mut self, result: Option<Product>, world: &mut World<'_>) {
+    pub(crate) fn on_log_worked(&mut self, work: u32, result: Option<Product>, world: &mut World<'_>) {
         let mut outputs: Vec<Output> = Vec::new();
-        self.log.on_worked(result, world.effects, &mut outputs);
+        self.log.on_worked(work, result, world.effects, &mut outputs);
         self.take_outputs(outputs, world);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use heddle_border::{Effect, Product, Token};
-use heddle_log::{COMPACTION_WORK, Found, ReadFault};
+use heddle_log::{COMPACTION_WORK, DIGEST_WORK, Found, ReadFault};
 use heddle_model::limits::UNPACKED_BYTES_MAX;
 use heddle_model::{LeaderEpoch, Offset, Ticket};
 use heddle_records::{Header, PayloadError};
@@ -52,7 +52,7 @@ enum Shared {
 
 /// Work numbers of searches start here, those of `Line` below the log's own.
 const SEARCH_WORK: u32 = 1 << 31;
-const _: () = assert!(COMPACTION_WORK < SEARCH_WORK);
+const _: () = assert!(COMPACTION_WORK < DIGEST_WORK && DIGEST_WORK < SEARCH_WORK);
 /// What a search off the turn found: offset and timestamp.
 type Searched = Result<Option<(Offset, i64)>, PayloadError>;
 
@@ -266,8 +266,8 @@ impl Replica {
 
     /// Work off the turn ended: a search here, or a batch of the write path.
     pub fn on_worked(&mut self, work: u32, result: Option<Product>, world: &mut World<'_>) {
-        if work == COMPACTION_WORK {
-            return self.on_compaction_worked(result, world);
+        if work == COMPACTION_WORK || work == DIGEST_WORK {
+            return self.on_log_worked(work, result, world);
         }
         if work & SEARCH_WORK == 0 {
             return self.on_prepared(work, result, world);

@@ -2,6 +2,7 @@
 
 mod compact;
 mod crash;
+mod digests;
 mod ends;
 mod faults;
 mod lists;
@@ -99,8 +100,9 @@ pub struct World {
     pub outputs: Vec<Output>,
     /// Reads asked of the disk.
     pub reads: usize,
+    pub read_bytes: usize,
     /// Work off the turn that was not done yet.
-    pub works: Vec<Work>,
+    pub works: Vec<(u32, Work)>,
 }
 
 impl World {
@@ -118,6 +120,7 @@ impl World {
             outputs: Vec::new(),
             works: Vec::new(),
             reads: 0,
+            read_bytes: 0,
         }
     }
 
@@ -143,12 +146,14 @@ impl World {
             match effect {
                 Effect::Disk { token, op } => {
                     assert_eq!(token.owner, ID.owner);
-                    self.reads += usize::from(matches!(op, DiskOp::Read { .. }));
+                    if let DiskOp::Read { buf, .. } = &op {
+                        (self.reads, self.read_bytes) = (self.reads + 1, self.read_bytes + buf.len());
+                    }
                     self.disk.submit(token, op);
                 }
                 Effect::Work { token, run } => {
-                    assert_eq!((token.owner, token.seq), (ID.owner, crate::COMPACTION_WORK));
-                    self.works.push(run);
+                    assert_eq!(token.owner, ID.owner);
+                    self.works.push((token.seq, run));
                 }
                 _ => panic!("a log has effects on the disk, and work, only"),
             }
@@ -158,8 +163,8 @@ impl World {
     /// One completion. False: nothing is under way.
     pub fn step(&mut self) -> bool {
         let (mut effects, mut events) = (Vec::new(), Vec::new());
-        if let Some(run) = self.works.pop() {
-            self.log.on_worked(Some(run()), &mut effects, &mut events);
+        if let Some((work, run)) = self.works.pop() {
+            self.log.on_worked(work, Some(run()), &mut effects, &mut events);
         } else {
             let Some(Event::Disk { token, result }) = self.disk.step() else { return false };
             self.log.on_disk(self.now, token.seq, result, &mut effects, &mut events);
@@ -321,7 +326,8 @@ impl World {
     }
 
     pub fn close_idle(&mut self) {
-        for _ in 0..2 {
+        // The second writes the page of digests that was being filled, and opens its file for that.
+        for _ in 0..4 {
             let mut effects = Vec::new();
             self.log.close_idle(&mut effects);
             self.submit(effects);
