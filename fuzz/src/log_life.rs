@@ -122,6 +122,7 @@ impl Life {
             let mut effects = Vec::new();
             let upto = self.log.end();
             let Life { log, settings, counted, now, .. } = self;
+            log.want_digests(settings.cleanup_compact);
             let started = log.settle(*now, upto, true, settings, counted, &mut effects);
             self.submit(effects);
             self.run();

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use heddle_border::{Blocks, DiskOp, Done, Effect, Failed, OpenMode, Product, Token};
+use heddle_model::limits::SPAN_BYTES;
 
 use crate::compact::COMPACTION_WORK;
 use crate::digest::digest;
@@ -19,8 +20,10 @@ use crate::{Identity, Log};
 /// The number of this work in its token: one piece is under way at a time.
 pub const DIGEST_WORK: u32 = COMPACTION_WORK + 1;
 
-/// Spans that wait to be digested. They are in memory anyway until a mark is durable, and some of them in the cache.
-const SPANS_WAITING: usize = 16;
+/// Spans of one piece of work: what clients wait for may wait behind it.
+const SPANS_AT_WORK: usize = 4;
+/// Bytes of spans that wait to be digested: of two rounds. Spans that find no room go without, as larger ones do.
+const BYTES_WAITING: usize = 2 * SPANS_AT_WORK * SPAN_BYTES;
 /// Pages that wait to be written.
 const PAGES_WAITING: usize = 4;
 
@@ -30,7 +33,8 @@ type Digest = (SegmentKey, Span, Vec<u8>);
 pub(crate) struct Digesting {
     /// Whether spans that are written now will be compacted.
     is_wanted: bool,
-    waiting: Vec<(SegmentKey, Span, Bytes)>,
+    waiting: VecDeque<(SegmentKey, Span, Bytes)>,
+    waiting_bytes: usize,
     working: bool,
     page: Option<(SegmentKey, Page)>,
     /// Something came to the page since `close_idle` last looked.
@@ -52,8 +56,10 @@ impl Digesting {
         written.sort_by_key(|(place, _)| place.at);
         for ((place, bytes), span) in written.into_iter().zip(&round.record.spans) {
             assert_eq!(place.at, span.at, "all spans of a round are written");
-            if self.is_wanted && self.waiting.len() < SPANS_WAITING && self.full.len() < PAGES_WAITING {
-                self.waiting.push((place.segment, *span, bytes.clone()));
+            let fits = self.waiting_bytes + bytes.len() <= BYTES_WAITING && self.full.len() < PAGES_WAITING;
+            if self.is_wanted && fits {
+                self.waiting_bytes += bytes.len();
+                self.waiting.push_back((place.segment, *span, bytes.clone()));
             }
         }
     }
@@ -66,6 +72,18 @@ impl Digesting {
     /// The segment goes. Whether it has a file, which goes with it.
     pub(crate) fn forget(&mut self, key: SegmentKey) -> bool {
         self.files.remove(&key).is_some()
+    }
+
+    /// Bytes of memory that `let_go` frees.
+    pub(crate) fn bytes(&self) -> usize {
+        self.waiting_bytes + self.page.as_ref().map_or(0, |(_, page)| page.bytes())
+    }
+
+    /// Memory is short: what waits goes without.
+    pub(crate) fn let_go(&mut self) -> usize {
+        let bytes = self.bytes();
+        (self.waiting, self.waiting_bytes, self.page) = (VecDeque::new(), 0, None);
+        bytes
     }
 
     fn close_page(&mut self, id: &Identity) {
@@ -85,8 +103,8 @@ impl Digesting {
 }
 
 impl Log {
-    /// Whether spans that are written from now on will be compacted.
-    pub(crate) fn want_digests(&mut self, is_wanted: bool) {
+    /// Whether spans that are written from now on will be compacted here, and are worth a digest.
+    pub fn want_digests(&mut self, is_wanted: bool) {
         if is_wanted {
             self.digesting.get_or_insert_default().is_wanted = true;
         } else if let Some(digesting) = &mut self.digesting {
@@ -116,7 +134,9 @@ impl Log {
             return;
         }
         digesting.working = true;
-        let spans = std::mem::take(&mut digesting.waiting);
+        let count = digesting.waiting.len().min(SPANS_AT_WORK);
+        let spans: Vec<_> = digesting.waiting.drain(..count).collect();
+        digesting.waiting_bytes -= spans.iter().map(|(_, _, bytes)| bytes.len()).sum::<usize>();
         let token = Token { owner: self.disk.id.owner, seq: DIGEST_WORK };
         let run = move || {
             let of = |(key, span, bytes)| digest(&bytes, &span, DIGEST_BYTES_MAX).map(|digest| (key, span, digest));
@@ -162,13 +182,13 @@ impl Log {
                 return;
             }
             digesting.writing = Some(key);
-            self.open_keys(key, out);
+            let mode = if digesting.files.contains_key(&key) { OpenMode::Existing } else { OpenMode::Create };
+            self.open_keys(key, mode, out);
         }
     }
 
     /// Open the segment's `.keys` file, or make it.
-    pub(crate) fn open_keys(&mut self, key: SegmentKey, out: &mut Vec<Effect>) {
-        let mode = if self.keys_bytes(key).is_some() { OpenMode::Existing } else { OpenMode::Create };
+    pub(crate) fn open_keys(&mut self, key: SegmentKey, mode: OpenMode, out: &mut Vec<Effect>) {
         let file = FileKey { segment: key, part: Part::Keys };
         self.disk.open(Op::OpenKeys(file), file, mode, out);
     }

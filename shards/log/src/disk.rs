@@ -27,7 +27,7 @@ pub(crate) enum Op {
     List,
     OpenSide(SegmentKey),
     ReadSide(SegmentKey),
-    SyncSide(SegmentKey),
+    SyncSeal(FileId),
     /// A file of a segment that is no longer needed.
     Remove,
     RemoveTree,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use heddle_border::{DiskOp, Done, Effect, Entry, Failed};
+use heddle_border::{DiskOp, Done, Effect, Entry, Failed, Fault, FileId};
 use heddle_model::limits::BLOCK_BYTES;
 use heddle_model::{Mark, Offset};
 
@@ -56,13 +56,27 @@ pub(crate) struct Sealing {
     /// Still to be looked into, with the length of their side files.
     unread: Vec<(SegmentKey, u64)>,
     found: Vec<Segment>,
+    /// Seals that were found and are being made durable.
+    syncing: usize,
+    /// Why loading fails, once none of them is any more.
+    fault: Option<Fault>,
 }
+
+/// Seals being made durable at once.
+const SYNCS_AT_ONCE: usize = 16;
 
 impl Loading {
     /// Whether what a side file says may be there by a write that nobody waited for: a process that was killed wrote the
-    /// seal, and the machine went on. What is read must be durable before anything is removed because of it.
-    pub(crate) fn may_be_volatile(&self, side: &SideRead) -> bool {
-        matches!(self, Loading::Sealing(_)) && side.own.is_some()
+    /// seal, and the machine went on. What is read must be durable before anything is removed because of it. If so, it is
+    /// counted, and `on_seal_synced` must follow.
+    pub(crate) fn must_sync(&mut self, side: &SideRead) -> bool {
+        match self {
+            Loading::Sealing(sealing) if side.own.is_some() => {
+                sealing.syncing += 1;
+                true
+            }
+            _ => false,
+        }
     }
 }
 
@@ -198,15 +212,49 @@ impl Log {
             .filter(|file| file.len > 0 && file.len % BLOCK_BYTES as u64 == 0)
             .map(|file| (file.key, file.len))
             .collect();
-        self.look_into_next(Box::new(Sealing { mark, files, active, chain, unread, found: Vec::new() }), out, events);
+        let sealing = Sealing { mark, files, active, chain, unread, found: Vec::new(), syncing: 0, fault: None };
+        self.look_into_next(Box::new(sealing), out, events);
     }
 
     fn look_into_next(&mut self, mut sealing: Box<Sealing>, out: &mut Vec<Effect>, events: &mut Vec<Output>) {
-        let Some((key, side_bytes)) = sealing.unread.pop() else {
-            return self.finish_load(*sealing, out, events);
-        };
-        self.loading = Loading::Sealing(sealing);
-        self.read_side(key, side_bytes, out);
+        if sealing.fault.is_some() {
+            sealing.unread.clear();
+        }
+        let next = if sealing.syncing < SYNCS_AT_ONCE { sealing.unread.pop() } else { None };
+        match (next, sealing.fault) {
+            (None, None) if sealing.syncing == 0 => self.finish_load(*sealing, out, events),
+            (None, Some(fault)) if sealing.syncing == 0 => {
+                self.fail_load(sealing.mark, LoadFault::Io(fault), out, events);
+            }
+            (next, _) => {
+                self.loading = Loading::Sealing(sealing);
+                if let Some((key, side_bytes)) = next {
+                    self.read_side(key, side_bytes, out);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn on_seal_synced(
+        &mut self,
+        file: FileId,
+        result: Result<Done, Failed>,
+        out: &mut Vec<Effect>,
+        events: &mut Vec<Output>,
+    ) {
+        self.disk.start(Op::Close, DiskOp::Close { file }, out);
+        match std::mem::replace(&mut self.loading, Loading::Loaded) {
+            Loading::Sealing(mut sealing) => {
+                sealing.syncing -= 1;
+                sealing.fault = sealing.fault.or(result.err().map(|failed| failed.fault));
+                if self.side_reads.is_empty() {
+                    self.look_into_next(sealing, out, events);
+                } else {
+                    self.loading = Loading::Sealing(sealing);
+                }
+            }
+            _ => unreachable!("loading ends when all seals are durable"),
+        }
     }
 
     /// A side file without a whole seal never was part of the log.
@@ -219,7 +267,8 @@ impl Log {
         events: &mut Vec<Output>,
     ) {
         if let Err(SideFault::Io(fault)) = ended {
-            return self.fail_load(sealing.mark, LoadFault::Io(fault), out, events);
+            sealing.fault = Some(fault);
+            return self.look_into_next(sealing, out, events);
         }
         let end = sealing.active.segment.key.base;
         sealing.found.extend(side.own.filter(|own| ended.is_ok() && own.next <= end));

@@ -128,7 +128,9 @@ impl Log {
 
     /// What `evict` can free.
     pub fn cached_bytes(&self) -> usize {
-        self.cache.bytes() + self.sealed.index_bytes()
+        self.cache.bytes()
+            + self.sealed.index_bytes()
+            + self.digesting.as_ref().map_or(0, |digesting| digesting.bytes())
     }
 
     /// Bytes of segments and tail. Before loading, of the segment being written and the tail.
@@ -198,7 +200,7 @@ impl Log {
             Op::List => self.on_listed(result, out, events),
             Op::OpenSide(segment) => self.on_side_opened(segment, result, out, events),
             Op::ReadSide(segment) => self.on_side_read(segment, result, out, events),
-            Op::SyncSide(segment) => self.on_side_synced(segment, result, out, events),
+            Op::SyncSeal(file) => self.on_seal_synced(file, result, out, events),
             Op::OpenKeys(file) => self.on_keys_opened(file, result, out),
             Op::WriteKeys { key, end } => self.on_keys_written(key, end, result, out),
             Op::Remove => self.on_removed(now, result, out),
@@ -216,11 +218,15 @@ impl Log {
         self.continue_removing(out, events);
     }
 
-    /// Drop cached spans and then indexes of closed segments, oldest use first, until `want` bytes are free or nothing
-    /// is left. Returns the bytes freed.
+    /// Drop cached spans and then indexes of closed segments, oldest use first, and then what waits to be digested, until
+    /// `want` bytes are free or nothing is left. Returns the bytes freed.
     pub fn evict(&mut self, want: usize) -> usize {
-        let freed = self.cache.evict(want);
-        freed + self.sealed.evict(want.saturating_sub(freed))
+        let mut freed = self.cache.evict(want);
+        freed += self.sealed.evict(want.saturating_sub(freed));
+        match &mut self.digesting {
+            Some(digesting) if freed < want => freed + digesting.let_go(),
+            _ => freed,
+        }
     }
 
     /// Close files that were not used since the last call, and write down what memory held for none.

@@ -131,7 +131,7 @@ impl Log {
         match (result, file.part) {
             (Ok(_), Part::Log) => run.stage = Stage::Create(Part::Side),
             (Ok(_), Part::Side) => run.stage = Stage::Copy,
-            (Ok(_), Part::Keys) => unreachable!("what is compacted needs no digest: no map holds it again"),
+            (Ok(_), Part::Keys) => unreachable!("what is compacted has no digests"),
             (Err(Failed { fault: Fault::AlreadyExists, .. }), part) => {
                 // Left over from a round that was given up.
                 let output = run.output.as_mut().expect("its file was being made");

@@ -1,6 +1,6 @@
 //! `.keys` files: digests of spans, a page at a time. Nothing in them is needed: what a page says of a span counts only if
-//! the span is still the one that it speaks of, by its place and checksum, and what no page speaks of is read itself. So
-//! they are written without flushes, and what a crash leaves of them does no harm.
+//! the page's checksum holds and the span is still the one that it speaks of, by its place and checksum; what no page
+//! speaks of is read itself. So they are written without flushes, and what a crash leaves of them does no harm.
 //!
 //! A page begins at a multiple of `PAGE_BYTES`. Integers are little-endian.
 //!
@@ -26,6 +26,7 @@ use heddle_model::Offset;
 use heddle_model::limits::BLOCK_BYTES;
 
 use crate::Identity;
+use crate::digest::is_whole;
 use crate::segment::{SegmentKey, Span};
 
 pub(crate) const PAGE_BYTES: usize = 64 * 1024;
@@ -45,6 +46,11 @@ pub(crate) struct Page {
 impl Page {
     pub(crate) fn has_room(&self, digest: &[u8]) -> bool {
         HEADER_BYTES + self.entries.len() + ENTRY_BYTES + digest.len() <= PAGE_BYTES
+    }
+
+    /// Bytes of memory.
+    pub(crate) fn bytes(&self) -> usize {
+        self.entries.capacity()
     }
 
     /// `has_room` was asked.
@@ -98,9 +104,10 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// Whether it speaks of this span, and not of one that stood there before a crash.
+    /// Whether it speaks of this span, and not of one that stood there before a crash, and of all of it.
     fn is_of(&self, span: &Span) -> bool {
         (self.base, self.next, self.at, self.crc) == (span.base, span.next, span.at, span.crc)
+            && is_whole(&self.digest, span)
     }
 }
 
@@ -143,7 +150,7 @@ pub(crate) struct Pages {
 }
 
 /// Pages in memory or on their way.
-const PAGES_AHEAD: usize = 3;
+pub(crate) const PAGES_AHEAD: usize = 3;
 
 /// What pages say of a span.
 #[derive(PartialEq, Eq, Debug)]
@@ -180,11 +187,6 @@ impl Pages {
         if let Some((_, page_entries)) = self.ahead.iter_mut().find(|(other, _)| *other == at) {
             *page_entries = Some(entries(&Bytes::copy_from_slice(page), id, key));
         }
-    }
-
-    /// No more of them can be read.
-    pub(crate) fn give_up(&mut self) {
-        self.at = self.bytes;
     }
 
     /// What they say of a span. Spans are asked for in order.

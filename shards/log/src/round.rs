@@ -18,6 +18,8 @@ use crate::side::Record;
 
 /// Spans of one piece of work: its two wake-ups cost as much as the work on one span does.
 pub(crate) const SPANS_AT_WORK: usize = 4;
+/// And digests of spans, which are worked on faster.
+pub(crate) const DIGESTS_AT_WORK: usize = 16;
 /// Their bytes; a single larger span is worked on alone.
 const BYTES_AT_WORK: usize = SPANS_AT_WORK * SPAN_BYTES;
 
@@ -93,6 +95,20 @@ pub(crate) struct Ahead {
     pub(crate) bytes: Option<Fetched>,
 }
 
+impl Ahead {
+    pub(crate) fn is_digested(&self) -> bool {
+        matches!(self.bytes, Some(Fetched::Digest(_)))
+    }
+
+    /// Its bytes in memory, now or soon.
+    pub(crate) fn cost(&self) -> usize {
+        match &self.bytes {
+            Some(Fetched::Digest(digest)) => digest.len(),
+            _ => self.span.padded(),
+        }
+    }
+}
+
 /// A segment being written.
 pub(crate) struct Building {
     pub(crate) key: SegmentKey,
@@ -153,11 +169,13 @@ impl Run {
         let source = self.source.as_mut()?;
         let mut bytes = 0;
         let fits = |ahead: &&Ahead| {
-            bytes += ahead.span.padded();
-            ahead.bytes.is_some() && (bytes <= BYTES_AT_WORK || bytes == ahead.span.padded())
+            bytes += ahead.cost();
+            ahead.bytes.is_some() && (bytes <= BYTES_AT_WORK || bytes == ahead.cost())
         };
-        let ready = source.ahead.iter().take(SPANS_AT_WORK).take_while(fits).count();
-        let is_whole = ready == SPANS_AT_WORK || bytes > BYTES_AT_WORK;
+        let is_digested = source.ahead.front().is_some_and(Ahead::is_digested);
+        let most = if is_digested { DIGESTS_AT_WORK } else { SPANS_AT_WORK };
+        let ready = source.ahead.iter().take(most).take_while(fits).count();
+        let is_whole = ready == most || bytes > BYTES_AT_WORK;
         if ready == 0 || !(is_whole || self.reads == 0) {
             return None;
         }

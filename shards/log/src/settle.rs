@@ -181,7 +181,6 @@ impl Log {
         if !self.is_loaded() || self.removal.is_asked() || !self.recover_from_failure(out) {
             return false;
         }
-        self.want_digests(settings.cleanup_compact);
         let planned = self.settling.planned;
         let is_again = self.settling.applied > planned;
         let roll_due = self.settling.roll_due || (!is_again && self.rolling.ends_at(planned));

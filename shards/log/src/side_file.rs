@@ -166,7 +166,7 @@ impl Log {
         }
     }
 
-    /// The file is read to its end, or cannot be.
+    /// The file is read to its end, or cannot be: close it, which a seal waits with, and use what was read.
     fn end_side(
         &mut self,
         key: SegmentKey,
@@ -174,34 +174,12 @@ impl Log {
         out: &mut Vec<Effect>,
         events: &mut Vec<Output>,
     ) {
-        let side = self.side_reads.get(&key).expect("a side file stays until it is read");
-        if ended.is_ok() && self.loading.may_be_volatile(side) {
-            return self.disk.start(Op::SyncSide(key), DiskOp::Sync { file: side.file }, out);
-        }
-        self.close_side(key, ended, out, events);
-    }
-
-    pub(crate) fn on_side_synced(
-        &mut self,
-        key: SegmentKey,
-        result: Result<Done, Failed>,
-        out: &mut Vec<Effect>,
-        events: &mut Vec<Output>,
-    ) {
-        let ended = result.map(|_| ()).map_err(|failed| SideFault::Io(failed.fault));
-        self.close_side(key, ended, out, events);
-    }
-
-    /// Close the file and use what was read.
-    fn close_side(
-        &mut self,
-        key: SegmentKey,
-        ended: Result<(), SideFault>,
-        out: &mut Vec<Effect>,
-        events: &mut Vec<Output>,
-    ) {
         let side = self.side_reads.remove(&key).expect("a side file stays until it is read");
-        self.disk.start(Op::Close, DiskOp::Close { file: side.file }, out);
+        if ended.is_err() || !self.loading.must_sync(&side) {
+            self.disk.start(Op::Close, DiskOp::Close { file: side.file }, out);
+        } else {
+            self.disk.start(Op::SyncSeal(side.file), DiskOp::Sync { file: side.file }, out);
+        }
         self.finish_side(key, *side, ended, out, events);
     }
 }

@@ -15,14 +15,17 @@ use crate::group::Group;
 use crate::names::Part;
 use crate::pages::{Pages, Said};
 use crate::piece::{Fetched, Piece};
-use crate::round::{Ahead, Asked, Run, SPANS_AT_WORK, Source, Stage};
+use crate::round::{Ahead, Asked, DIGESTS_AT_WORK, Run, SPANS_AT_WORK, Source, Stage};
 use crate::segment::{Index, SegmentKey, Span, SpanKey};
 
-/// Spans being read at once: with fewer the disk is idle now and then, with more a reader of clients waits behind them.
+/// Spans being read at once: with fewer the disk is idle now and then, with more a reader of clients waits behind them. A
+/// few pages of digests may be read beside them.
 pub(crate) const READS_AT_ONCE: usize = 8;
 /// Spans in memory or on their way: while some are worked on, the next are there and those behind them are read.
 pub(crate) const SPANS_AHEAD: usize = READS_AT_ONCE + 2 * SPANS_AT_WORK;
-/// Their bytes; a single larger span is read alone.
+/// Spans and digests of spans in memory or on their way.
+const DIGESTS_AHEAD: usize = SPANS_AHEAD + 2 * DIGESTS_AT_WORK;
+/// Bytes of spans ahead; a single larger span is read alone.
 const BYTES_AHEAD: usize = SPANS_AHEAD * SPAN_BYTES;
 
 impl Log {
@@ -52,7 +55,9 @@ impl Log {
             Index::Known { hole: Some(_), .. } => Step::Failed(format!("the index of segment {} is damaged", key.base)),
             Index::Known { spans, hole: None } => {
                 run.asked = None;
-                let pages = self.keys_bytes(key).filter(|_| run.stage == Stage::Map).map(Pages::new);
+                // Pages that came to little each may be longer than the segment.
+                let is_worth = |bytes: &u64| run.stage == Stage::Map && *bytes < segment.bytes;
+                let pages = self.keys_bytes(key).filter(is_worth).map(Pages::new);
                 let aged_ms = run.now_ms.saturating_sub(i64::from(segment.cleaned_s) * 1000);
                 run.source = Some(Source {
                     key,
@@ -98,29 +103,31 @@ impl Log {
     }
 
     fn read_sources_ahead(&mut self, run: &mut Run, out: &mut Vec<Effect>) -> Result<(), String> {
-        self.read_pages_ahead(run, out);
         let source = run.source.as_mut().expect("checked by who asks");
         if !self.sealed.holds(source.key) {
             // It fell below the log start meanwhile, and nothing of it is missed.
-            source.unread.clear();
+            (source.unread, source.pages) = (VecDeque::new(), None);
         }
+        self.read_pages_ahead(run, out);
         while let Some(source) = run.source.as_mut()
             && let Some(span) = source.unread.front().copied()
         {
-            let bytes = source.ahead.iter().map(|ahead| ahead.span.padded()).sum::<usize>();
-            let has_room =
-                source.ahead.len() < SPANS_AHEAD && bytes + span.padded() <= BYTES_AHEAD && run.reads < READS_AT_ONCE;
-            if !source.ahead.is_empty() && !has_room {
+            let (count, bytes) = (source.ahead.len(), source.ahead.iter().map(Ahead::cost).sum::<usize>());
+            if count >= DIGESTS_AHEAD {
                 return Ok(());
             }
             let place = SpanKey { segment: source.key, at: span.at };
-            let fetched = match source.pages.as_mut().map_or(Said::Nothing, |pages| pages.said_of(&span)) {
+            let said = source.pages.as_mut().map_or(Said::Nothing, |pages| pages.said_of(&span));
+            let fetched = match said {
                 Said::Digest(digest) => Some(Fetched::Digest(digest)),
                 Said::NotYet if self.read_pages_ahead(run, out) => continue,
                 Said::NotYet => return Ok(()),
+                Said::Nothing if count > 0 && (count >= SPANS_AHEAD || bytes + span.padded() > BYTES_AHEAD) => {
+                    return Ok(());
+                }
                 Said::Nothing => self.cache.get(place).map(Fetched::Cached),
             };
-            if fetched.is_none() && !self.read_source(run, span, out)? {
+            if fetched.is_none() && ((count > 0 && run.reads >= READS_AT_ONCE) || !self.read_source(run, span, out)?) {
                 return Ok(());
             }
             let source = run.source.as_mut().expect("it was there a line ago");
@@ -160,7 +167,7 @@ impl Log {
         let (key, file) = (source.key, FileKey { segment: source.key, part: Part::Keys });
         if !self.disk.is_open(file) {
             if pages.wants_read() && !self.disk.is_known(file) {
-                self.open_keys(key, out);
+                self.open_keys(key, OpenMode::Existing, out);
             }
             return false;
         }
@@ -191,8 +198,7 @@ impl Log {
     /// The segment's digests cannot be had.
     pub(crate) fn give_up_pages(&mut self, key: SegmentKey) {
         let source = self.compaction.run.as_mut().and_then(|run| run.source.as_mut());
-        let pages = source.filter(|source| source.key == key).and_then(|source| source.pages.as_mut());
-        pages.into_iter().for_each(Pages::give_up);
+        source.filter(|source| source.key == key).into_iter().for_each(|source| source.pages = None);
     }
 
     fn start_work(&mut self, piece: Piece, out: &mut Vec<Effect>) {

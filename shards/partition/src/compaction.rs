@@ -46,10 +46,14 @@ impl Replica {
         self.log.compaction_failed()
     }
 
-    /// With other members tombstones would have to wait until all have cleaned past them (trap 32).
     fn may_compact(&self) -> bool {
+        self.stage == Stage::Ready && !self.damaged && self.is_alone()
+    }
+
+    /// With other members tombstones would have to wait until all have cleaned past them (trap 32).
+    pub(crate) fn is_alone(&self) -> bool {
         let config = self.group.config();
-        self.stage == Stage::Ready && !self.damaged && config.voters.len() == 1 && config.learners.is_empty()
+        config.voters.len() == 1 && config.learners.is_empty()
     }
 
     /// Committed, and of no transaction that may still abort.

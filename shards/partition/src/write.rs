@@ -225,6 +225,7 @@ impl Replica {
         }
         let upto = if self.damaged { return false } else { self.group.commit().min(self.durable_end) };
         let before = self.log.settling();
+        self.log.want_digests(self.settings.cleanup_compact && self.is_alone());
         let started = self.log.settle(world.now, upto, force, &self.settings, &mut self.settled, world.effects);
         self.settled_through = self.settled_through.max(self.log.settling());
         debug_assert!(self.log.settling() >= before);

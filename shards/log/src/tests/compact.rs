@@ -9,6 +9,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::output::{SPANS_FULL, WRITES_AT_ONCE};
+use crate::pages::PAGES_AHEAD;
 use crate::round::SPANS_AT_WORK;
 use crate::sources::{READS_AT_ONCE, SPANS_AHEAD};
 
@@ -333,7 +334,7 @@ fn what_is_replaced_as_a_whole_is_read_once() {
 /// Buffers of the round under way, wherever they are.
 fn buffers(log: &Log, works: usize) -> usize {
     let Some(run) = &log.compaction.run else { return 0 };
-    let read = run.source.iter().flat_map(|source| &source.ahead).count();
+    let read = run.source.iter().flat_map(|source| &source.ahead).filter(|ahead| !ahead.is_digested()).count();
     let full = run.output.as_ref().map_or(0, |output| output.full.len());
     // Work has spare buffers for what it makes, and one that is not full yet.
     let made = if run.output.is_some() { works * SPANS_AT_WORK + 1 } else { 0 };
@@ -367,21 +368,23 @@ fn memory_beside_the_map_is_bounded_and_used_again() {
     keyed.world.settings.segment_bytes = 24 << 20;
     keyed.map_bytes = 8 << 20;
     assert!(keyed.start());
-    let (mut most, mut reads, mut waited) = (0, 0, 0);
+    let (mut most, mut reads) = (0, 0);
+    keyed.world.worked = 0;
     loop {
         most = most.max(buffers(&keyed.world.log, keyed.world.works.len()));
         reads = reads.max(keyed.world.log.compaction.run.as_ref().map_or(0, |run| run.reads));
-        waited += usize::from(!keyed.world.works.is_empty());
         if !keyed.world.step() {
             break;
         }
     }
     assert_eq!(keyed.failures(), 0);
     assert_eq!(keyed.debt().dirty_bytes, 0);
-    assert_eq!(reads, READS_AT_ONCE, "the disk is kept busy, and not more than that");
+    let most_reads = READS_AT_ONCE + PAGES_AHEAD;
+    assert!((READS_AT_ONCE..=most_reads).contains(&reads), "the disk is kept busy, and not more than that: {reads}");
     assert!((20..=BUFFERS_MAX).contains(&most), "{most} buffers");
     // Half of them are read twice.
-    assert!(spans > 60 && waited * SPANS_AT_WORK < spans * 13 / 8, "{waited} pieces of work for {spans} spans");
+    let worked = keyed.world.worked;
+    assert!(spans > 60 && worked * SPANS_AT_WORK < spans * 13 / 8, "{worked} pieces of work for {spans} spans");
 }
 
 #[test]

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use heddle_border::{DiskOp, Effect, Event, Work};
-use heddle_fakedisk::FakeDisk;
+use heddle_fakedisk::{Dice, FakeDisk};
 use heddle_model::{Mark, Mono, Now, Offset, ReplicaNumber, TailBatch, Term, TopicSettings, Wall};
 use heddle_records::{BatchBuilder, Header, batches, set_base_offset, set_leader_epoch};
 
@@ -103,6 +103,10 @@ pub struct World {
     pub read_bytes: usize,
     /// Work off the turn that was not done yet.
     pub works: Vec<(u32, Work)>,
+    /// Pieces of work that were done.
+    pub worked: usize,
+    /// Whether work or the disk is done first.
+    pub dice: Dice,
 }
 
 impl World {
@@ -119,6 +123,8 @@ impl World {
             auto_mark: true,
             outputs: Vec::new(),
             works: Vec::new(),
+            worked: 0,
+            dice: Dice::new(!seed),
             reads: 0,
             read_bytes: 0,
         }
@@ -163,7 +169,11 @@ impl World {
     /// One completion. False: nothing is under way.
     pub fn step(&mut self) -> bool {
         let (mut effects, mut events) = (Vec::new(), Vec::new());
-        if let Some((work, run)) = self.works.pop() {
+        let is_work = !self.works.is_empty() && (self.disk.pending() == 0 || self.dice.chance(50));
+        if is_work {
+            let at = self.dice.below(self.works.len() as u64) as usize;
+            let (work, run) = self.works.swap_remove(at);
+            self.worked += 1;
             self.log.on_worked(work, Some(run()), &mut effects, &mut events);
         } else {
             let Some(Event::Disk { token, result }) = self.disk.step() else { return false };
@@ -200,6 +210,7 @@ impl World {
         let mut effects = Vec::new();
         let World { log, companion, settings, now, .. } = self;
         log.find_segment_ends(*now, settings);
+        log.want_digests(settings.cleanup_compact);
         let started = log.settle(*now, upto, force, settings, companion, &mut effects);
         self.submit(effects);
         started
