@@ -95,6 +95,7 @@ mod retain;
 mod roll;
 mod round;
 mod sealed;
+mod seals;
 mod segment;
 mod settle;
 mod side;

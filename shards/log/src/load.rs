@@ -1,8 +1,8 @@
 //! Loading a log: what its side files say of it, the active segment's first, a closed segment's index at its first use.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use heddle_border::{DiskOp, Done, Effect, Entry, Failed, Fault, FileId};
+use heddle_border::{DiskOp, Done, Effect, Entry, Failed};
 use heddle_model::limits::BLOCK_BYTES;
 use heddle_model::{Mark, Offset};
 
@@ -13,6 +13,7 @@ use crate::lists::{List, Lists};
 use crate::names::{self, Part};
 use crate::query::Want;
 use crate::sealed::Sealed;
+use crate::seals::Sealing;
 use crate::segment::{Index, Segment, SegmentKey, Span};
 use crate::side_file::{SideFault, SideRead};
 
@@ -33,51 +34,18 @@ pub(crate) enum Loading {
 
 /// A file of the store's directory.
 pub(crate) struct Listed {
-    key: SegmentKey,
-    part: Part,
-    len: u64,
+    pub(crate) key: SegmentKey,
+    pub(crate) part: Part,
+    pub(crate) len: u64,
 }
 
 /// Following lists of segments back, from link to link.
 pub(crate) struct Linking {
     pub(crate) mark: Mark,
-    files: Vec<Listed>,
-    active: Box<SideRead>,
+    pub(crate) files: Vec<Listed>,
+    pub(crate) active: Box<SideRead>,
     /// The links that were or are being read, youngest first.
-    chain: Vec<SegmentKey>,
-}
-
-/// Looking for segments that compaction published.
-pub(crate) struct Sealing {
-    pub(crate) mark: Mark,
-    files: Vec<Listed>,
-    active: Box<SideRead>,
-    chain: Vec<SegmentKey>,
-    /// Still to be looked into, with the length of their side files.
-    unread: Vec<(SegmentKey, u64)>,
-    found: Vec<Segment>,
-    /// Seals that were found and are being made durable.
-    syncing: usize,
-    /// Why loading fails, once none of them is any more.
-    fault: Option<Fault>,
-}
-
-/// Seals being made durable at once.
-const SYNCS_AT_ONCE: usize = 16;
-
-impl Loading {
-    /// Whether what a side file says may be there by a write that nobody waited for: a process that was killed wrote the
-    /// seal, and the machine went on. What is read must be durable before anything is removed because of it. If so, it is
-    /// counted, and `on_seal_synced` must follow.
-    pub(crate) fn must_sync(&mut self, side: &SideRead) -> bool {
-        match self {
-            Loading::Sealing(sealing) if side.own.is_some() => {
-                sealing.syncing += 1;
-                true
-            }
-            _ => false,
-        }
-    }
+    pub(crate) chain: Vec<SegmentKey>,
 }
 
 impl Log {
@@ -198,84 +166,7 @@ impl Log {
         self.fail_load(linking.mark, LoadFault::Damaged(what), out, events);
     }
 
-    /// Lists may be older than what compaction did since.
-    fn look_for_seals(&mut self, linking: Linking, out: &mut Vec<Effect>, events: &mut Vec<Output>) {
-        let Linking { mark, files, active, chain } = linking;
-        let listed: BTreeSet<SegmentKey> = active.list.segments.iter().map(|segment| segment.key).collect();
-        let logs: BTreeSet<SegmentKey> =
-            files.iter().filter(|file| file.part == Part::Log).map(|file| file.key).collect();
-        let newest = active.segment.key;
-        let is_named = |key| key >= newest || listed.contains(&key);
-        let unread = files
-            .iter()
-            .filter(|file| file.part == Part::Side && !is_named(file.key) && logs.contains(&file.key))
-            .filter(|file| file.len > 0 && file.len % BLOCK_BYTES as u64 == 0)
-            .map(|file| (file.key, file.len))
-            .collect();
-        let sealing = Sealing { mark, files, active, chain, unread, found: Vec::new(), syncing: 0, fault: None };
-        self.look_into_next(Box::new(sealing), out, events);
-    }
-
-    fn look_into_next(&mut self, mut sealing: Box<Sealing>, out: &mut Vec<Effect>, events: &mut Vec<Output>) {
-        if sealing.fault.is_some() {
-            sealing.unread.clear();
-        }
-        let next = if sealing.syncing < SYNCS_AT_ONCE { sealing.unread.pop() } else { None };
-        match (next, sealing.fault) {
-            (None, None) if sealing.syncing == 0 => self.finish_load(*sealing, out, events),
-            (None, Some(fault)) if sealing.syncing == 0 => {
-                self.fail_load(sealing.mark, LoadFault::Io(fault), out, events);
-            }
-            (next, _) => {
-                self.loading = Loading::Sealing(sealing);
-                if let Some((key, side_bytes)) = next {
-                    self.read_side(key, side_bytes, out);
-                }
-            }
-        }
-    }
-
-    pub(crate) fn on_seal_synced(
-        &mut self,
-        file: FileId,
-        result: Result<Done, Failed>,
-        out: &mut Vec<Effect>,
-        events: &mut Vec<Output>,
-    ) {
-        self.disk.start(Op::Close, DiskOp::Close { file }, out);
-        match std::mem::replace(&mut self.loading, Loading::Loaded) {
-            Loading::Sealing(mut sealing) => {
-                sealing.syncing -= 1;
-                sealing.fault = sealing.fault.or(result.err().map(|failed| failed.fault));
-                if self.side_reads.is_empty() {
-                    self.look_into_next(sealing, out, events);
-                } else {
-                    self.loading = Loading::Sealing(sealing);
-                }
-            }
-            _ => unreachable!("loading ends when all seals are durable"),
-        }
-    }
-
-    /// A side file without a whole seal never was part of the log.
-    fn on_seal_read(
-        &mut self,
-        mut sealing: Box<Sealing>,
-        side: SideRead,
-        ended: Result<(), SideFault>,
-        out: &mut Vec<Effect>,
-        events: &mut Vec<Output>,
-    ) {
-        if let Err(SideFault::Io(fault)) = ended {
-            sealing.fault = Some(fault);
-            return self.look_into_next(sealing, out, events);
-        }
-        let end = sealing.active.segment.key.base;
-        sealing.found.extend(side.own.filter(|own| ended.is_ok() && own.next <= end));
-        self.look_into_next(sealing, out, events);
-    }
-
-    fn finish_load(&mut self, sealing: Sealing, out: &mut Vec<Effect>, events: &mut Vec<Output>) {
+    pub(crate) fn finish_load(&mut self, sealing: Sealing, out: &mut Vec<Effect>, events: &mut Vec<Output>) {
         let Sealing { active: side, files, chain, found, .. } = sealing;
         let (active, start) = (side.segment, self.start);
         let replaced = found.iter().map(|own| own.key.base).min();
@@ -311,7 +202,7 @@ impl Log {
         self.pump_queries(out, events);
     }
 
-    fn fail_load(&mut self, mark: Mark, fault: LoadFault, out: &mut Vec<Effect>, events: &mut Vec<Output>) {
+    pub(crate) fn fail_load(&mut self, mark: Mark, fault: LoadFault, out: &mut Vec<Effect>, events: &mut Vec<Output>) {
         let (from, to) = (self.start.min(mark.offset), mark.offset);
         self.loading = Loading::Unloaded(mark);
         let hit = match &fault {
