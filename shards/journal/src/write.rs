@@ -4,7 +4,7 @@
 //! all that counts before it, and its fence names only durable frames. The first frame of a file travels alone: whatever
 //! else of that use is found later, the first frame was once there.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use heddle_border::{Blocks, DiskOp, Done, Effect, Failed, Fault};
 use heddle_model::limits::{
@@ -219,7 +219,7 @@ impl Journal {
             return false;
         }
         if current.full {
-            return self.open_file();
+            return self.open_file() || self.write_what_fits(out);
         }
         let entries = match self.writer.redo.pop_front() {
             Some(entries) => entries,
@@ -236,6 +236,42 @@ impl Journal {
             return true;
         }
         self.submit(FrameKind::Records, entries, out);
+        true
+    }
+
+    /// On a full disk, with no other file to go on in: of what waits, the records of those replicas that wait with the
+    /// least, as far as the rest of the file takes them. Somebody's removal is small and frees space; behind what clients
+    /// had written before the disk was full it would wait for ever (trap 39). Records of one replica keep their order.
+    fn write_what_fits(&mut self, out: &mut Vec<Effect>) -> bool {
+        if self.ring.ready() > 0 || !self.ring.growth_fails() {
+            return false;
+        }
+        while !self.lanes.is_empty() {
+            let mut entries = self.writer.spare.pop().unwrap_or_default();
+            self.lanes.fill(&mut entries);
+            self.writer.redo.push_back(entries);
+        }
+        let mut weights: BTreeMap<ReplicaNumber, usize> = BTreeMap::new();
+        for entry in self.writer.redo.iter().flatten() {
+            *weights.entry(entry.replica).or_default() += entry.weight();
+        }
+        let mut lightest: Vec<(usize, ReplicaNumber)> = weights.into_iter().map(|(of, weight)| (weight, of)).collect();
+        lightest.sort_unstable();
+        let mut bytes = 0;
+        let fits = |(weight, replica): (usize, ReplicaNumber)| {
+            bytes += weight;
+            (bytes <= FRAME_PAYLOAD_BYTES && self.fits_behind(bytes)).then_some(replica)
+        };
+        let chosen: BTreeSet<ReplicaNumber> = lightest.into_iter().map_while(fits).collect();
+        if chosen.is_empty() {
+            return false;
+        }
+        let mut now = Vec::new();
+        for frame in &mut self.writer.redo {
+            now.extend(frame.extract_if(.., |entry| chosen.contains(&entry.replica)));
+        }
+        self.writer.redo.retain(|frame| !frame.is_empty());
+        self.submit(FrameKind::Records, now, out);
         true
     }
 

@@ -254,6 +254,41 @@ fn where_the_ring_cannot_grow_what_waits_leaves_the_reserve() {
     }
 }
 
+/// Trap 39 once more: a frame is made of what clients had written while other files were ready, and then there is none that
+/// it fits. What is small goes into the rest of the last file, though it came later, and the rest follows once there is space.
+#[test]
+fn what_is_small_passes_by_what_does_not_fit() {
+    let mut rig = Rig::new(5, Config { file_bytes: 1 << 20, first_file_bytes: 1 << 20, ..config() });
+    let used = rig.disk.used_bytes();
+    rig.disk.fill(used);
+    let (large, small) = (rig.create(), rig.create());
+    rig.settle();
+    let mut taken = 0;
+    while rig.journal.waiting_bytes() == 0 {
+        rig.append_batch(large, 120_000, taken as u8);
+        rig.settle();
+        taken += 1;
+        assert!(taken < 200, "files end");
+    }
+    let (waiting, written) = (rig.journal.waiting_bytes(), rig.models[&large].durable);
+    for round in 0..3 {
+        rig.append_batch(large, 120_000, round);
+        rig.append_batch(small, 300, round);
+        rig.settle();
+        assert_eq!(rig.models[&small].durable, rig.models[&small].last().0, "round {round}");
+    }
+    assert!(rig.journal.waiting_bytes() > waiting && rig.models[&large].durable == written, "there is no room for it");
+    rig.disk.heal();
+    rig.disk.fill(u64::MAX);
+    rig.now.mono = rig.now.mono.plus_ms(2_000);
+    rig.settle();
+    for model in rig.models.values() {
+        assert_eq!(model.last().0, model.durable, "all of it is written, in order");
+    }
+    rig.disk.crash();
+    rig.restart();
+}
+
 #[test]
 fn an_empty_directory_on_a_full_disk_waits_for_space() {
     let mut disk = FakeDisk::new(1);
