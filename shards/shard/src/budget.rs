@@ -345,6 +345,10 @@ impl Shard {
             tries -= 1;
             let Some((slot, force)) = self.budget.queue.pop_front() else { break };
             self.budget.seats[slot].queued = false;
+            // It was queued before it failed, and waits for its time since.
+            if self.budget.retries.holds(slot) {
+                continue;
+            }
             let mut started = false;
             self.with_replica(slot, |replica, world| started = replica.settle(force, world));
             // It has begun, or is loaded first.
